@@ -1,0 +1,40 @@
+/**
+ * The one direction in which folders of src may import, as drawn in .github/CONTRIBUTING.md. A folder may import itself, the
+ * files below, and the folders listed; everything else is an error.
+ */
+const everywhere = ['^src/(config|log|octokit)\\.ts$', '^src/db/', '^src/variables/'];
+const allowed = {
+  db: ['^src/runs/machine\\.ts$'],
+  variables: [],
+  terraform: [],
+  git: [],
+  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$'],
+  queue: [],
+  runs: ['^src/queue/outbox\\.ts$'],
+  state: ['^src/terraform/state-file\\.ts$'],
+  worker: ['^src/runs/', '^src/terraform/', '^src/state/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  reports: ['^src/runs/', '^src/queue/'],
+  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  web: [],
+};
+
+export default {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ['type-only'] } } },
+    { name: 'no-unresolved', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    { name: 'no-dev-dependencies', severity: 'error', from: {}, to: { dependencyTypes: ['npm-dev'] } },
+    { name: 'no-orphans', severity: 'error', from: { orphan: true, pathNot: '^src/index\\.ts$' }, to: {} },
+    ...Object.entries(allowed).map(([folder, targets]) => ({
+      name: `${folder}-imports`,
+      severity: 'error',
+      from: { path: `^src/${folder}/` },
+      to: { path: '^src/', pathNot: [`^src/${folder}/`, ...everywhere, ...targets] },
+    })),
+  ],
+  options: {
+    parser: 'swc',
+    tsPreCompilationDeps: true,
+    doNotFollow: { path: 'node_modules' },
+    enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'node', 'default', 'types'] },
+  },
+};

@@ -1,0 +1,235 @@
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { refusedPattern } from './terraform/environment.js';
+
+/**
+ * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
+ * else reads the environment, but Terraform's own, which gets what RUN_ENV and PLAN_ENV name.
+ */
+const variables = z.object({
+  APP_ID: number('the number of the GitHub App', { min: 1 }).optional(),
+  PRIVATE_KEY: z
+    .string()
+    .optional()
+    .describe('the private key of the App: PEM, also with \\n for its line ends, or base64 of it'),
+  PRIVATE_KEY_PATH: z.string().optional().describe('a file that holds the private key'),
+  WEBHOOK_SECRET: z.string().optional().describe('the secret that GitHub signs webhooks with'),
+  GHE_HOST: z
+    .string()
+    .regex(/^[\w.-]+(:\d+)?$/, 'must be a host name, without https:// and path')
+    .optional()
+    .describe('host of GitHub Enterprise Server'),
+  GHE_PROTOCOL: z.enum(['https', 'http']).default('https').describe('how GHE_HOST is spoken to'),
+  HOST: z
+    .string()
+    .optional()
+    .describe('address to listen on: all of them by default, loopback only for the set-up page'),
+  PORT: number('port to listen on', { min: 0, max: 65_535 }).default(3000),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https address' })
+    .optional()
+    .describe('address under which people reach Signalbox'),
+  LOG_LEVEL: z
+    .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
+    .default('info')
+    .describe('least level that is logged'),
+  LOG_FORMAT: z.enum(['pretty', 'json']).optional().describe('pretty on a terminal, json elsewhere'),
+  DATA_DIR: z
+    .string()
+    .default('data')
+    .describe('directory for the embedded PostgreSQL, mirrors, work directories and caches'),
+  DATABASE_URL: z
+    .url({ protocol: /^postgres(ql)?$/, error: 'must begin with postgres:// or postgresql://' })
+    .optional()
+    .describe('PostgreSQL for the record'),
+  REDIS_URL: z
+    .url({ protocol: /^rediss?$/, error: 'must begin with redis:// or rediss://' })
+    .optional()
+    .describe('Redis for the queues'),
+  ENCRYPTION_KEY: z
+    .string()
+    .optional()
+    .describe('32 bytes, as 64 hexadecimal digits or base64, that seal plans and state'),
+  ROLES: list('web and worker, or one of them').default(['web', 'worker']),
+  WORKER_SLOTS: number('how many runs this worker works on at once', { min: 1, max: 256 }).default(4),
+  WORKER_NAME: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, . _ and -')
+    .default(hostname())
+    .describe('name of this worker, in reports'),
+  RUN_ENV: list('names and patterns of variables that Terraform inherits').default([]),
+  PLAN_ENV: list('the same for speculative plans').default([]),
+  TERRAFORM_RELEASES_URL: z
+    .url({ protocol: /^https?$/, error: 'must be an http or https address' })
+    .default('https://releases.hashicorp.com')
+    .describe("where Terraform is downloaded from when it isn't on the PATH"),
+  GITHUB_CONTENT_PER_MINUTE: number('check runs and comments written per minute and installation at most', {
+    min: 1,
+    max: 10_000,
+  }).default(80),
+});
+
+export type Role = 'web' | 'worker';
+
+export interface AppCredentials {
+  id: number;
+  privateKey: string;
+  webhookSecret: string;
+}
+
+export interface Config {
+  /** Undefined: no credentials at all, so the set-up page is shown; or a worker, which needs none. */
+  app: AppCredentials | undefined;
+  roles: Role[];
+  /** Base address of GitHub's pages and of git, without a slash at its end. */
+  githubUrl: string;
+  /** Base address of GitHub's REST API, without a slash at its end. */
+  githubApiUrl: string;
+  host: string | undefined;
+  port: number;
+  publicUrl: string | undefined;
+  logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
+  logFormat: 'pretty' | 'json';
+  /** Absolute. */
+  dataDirectory: string;
+  databaseUrl: string | undefined;
+  redisUrl: string | undefined;
+  encryptionKey: Buffer | undefined;
+  workerSlots: number;
+  workerName: string;
+  runEnv: string[];
+  planEnv: string[];
+  terraformReleasesUrl: string;
+  githubContentPerMinute: number;
+}
+
+/** What is wrong with the environment: one line a variable, fit for stderr. */
+export class ConfigError extends Error {
+  constructor(readonly lines: string[]) {
+    super(lines.join('\n'));
+    this.name = 'ConfigError';
+  }
+}
+
+/** Reads the configuration from `env`. Empty variables count as not set. Throws ConfigError. */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
+  const parsed = variables.safeParse(given);
+  if (!parsed.success) {
+    throw new ConfigError(parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`));
+  }
+  const v = parsed.data;
+  const problems: string[] = [];
+  const check = <T>(read: () => T): T | undefined => {
+    try {
+      return read();
+    } catch (error) {
+      problems.push(error instanceof Error ? error.message : String(error));
+      return undefined;
+    }
+  };
+
+  const roles = check(() => readRoles(v.ROLES)) ?? [];
+  const app = roles.includes('web') ? check(() => readApp(v)) : undefined;
+  const encryptionKey = check(() => readKey(v.ENCRYPTION_KEY));
+  for (const [name, patterns] of [['RUN_ENV', v.RUN_ENV] as const, ['PLAN_ENV', v.PLAN_ENV] as const]) {
+    for (const pattern of patterns) {
+      const reason = refusedPattern(pattern);
+      if (reason) problems.push(`${name} may not name ${pattern}: ${reason}`);
+    }
+  }
+  if (roles.length > 0 && !roles.includes('web')) {
+    if (!v.DATABASE_URL) problems.push('DATABASE_URL is not set: a worker on its own needs the record that web uses');
+    if (!v.ENCRYPTION_KEY) problems.push('ENCRYPTION_KEY is not set: a worker on its own needs the key that web uses');
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+
+  const githubUrl = v.GHE_HOST ? `${v.GHE_PROTOCOL}://${v.GHE_HOST}` : 'https://github.com';
+  return {
+    app,
+    roles,
+    githubUrl,
+    githubApiUrl: v.GHE_HOST ? `${githubUrl}/api/v3` : 'https://api.github.com',
+    host: v.HOST,
+    port: v.PORT,
+    publicUrl: v.PUBLIC_URL?.replace(/\/+$/, ''),
+    logLevel: v.LOG_LEVEL,
+    logFormat: v.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json'),
+    dataDirectory: resolve(v.DATA_DIR),
+    databaseUrl: v.DATABASE_URL,
+    redisUrl: v.REDIS_URL,
+    encryptionKey,
+    workerSlots: v.WORKER_SLOTS,
+    workerName: v.WORKER_NAME,
+    runEnv: v.RUN_ENV,
+    planEnv: v.PLAN_ENV,
+    terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
+    githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
+  };
+}
+
+/** Name and meaning of each variable, for the README's table and the test that compares the two. */
+export function describeVariables(): { name: string; meaning: string }[] {
+  return Object.entries(variables.shape).map(([name, schema]) => ({ name, meaning: schema.description ?? '' }));
+}
+
+function readApp(v: z.infer<typeof variables>): AppCredentials | undefined {
+  if (v.APP_ID === undefined && v.PRIVATE_KEY === undefined && v.PRIVATE_KEY_PATH === undefined) return undefined;
+  if (v.APP_ID === undefined) throw new Error('APP_ID is not set, though a private key is');
+  if (v.WEBHOOK_SECRET === undefined) {
+    throw new Error(
+      'WEBHOOK_SECRET is not set: without it anyone could forge webhooks; set the secret that the App has on GitHub',
+    );
+  }
+  return { id: v.APP_ID, privateKey: readPrivateKey(v), webhookSecret: v.WEBHOOK_SECRET };
+}
+
+function readPrivateKey(v: z.infer<typeof variables>): string {
+  const name = v.PRIVATE_KEY === undefined ? 'PRIVATE_KEY_PATH' : 'PRIVATE_KEY';
+  let key = v.PRIVATE_KEY?.replaceAll('\\n', '\n');
+  if (key === undefined) {
+    if (v.PRIVATE_KEY_PATH === undefined)
+      throw new Error('PRIVATE_KEY is not set (nor PRIVATE_KEY_PATH), though APP_ID is');
+    try {
+      key = readFileSync(v.PRIVATE_KEY_PATH, 'utf8');
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+      throw new Error(`PRIVATE_KEY_PATH names ${v.PRIVATE_KEY_PATH}, which can't be read (${code})`);
+    }
+  }
+  if (!key.includes('-----BEGIN')) key = Buffer.from(key, 'base64').toString('utf8');
+  if (!/-----BEGIN (RSA )?PRIVATE KEY-----[\s\S]+-----END/.test(key))
+    throw new Error(`${name} is not a private key in PEM`);
+  return key;
+}
+
+function readRoles(roles: string[]): Role[] {
+  const unknown = roles.filter((role) => role !== 'web' && role !== 'worker');
+  if (unknown.length > 0 || roles.length === 0) throw new Error('ROLES must be web, worker or web,worker');
+  return [...new Set(roles)] as Role[];
+}
+
+function readKey(text: string | undefined): Buffer | undefined {
+  if (text === undefined) return undefined;
+  const key = Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64');
+  if (key.length !== 32)
+    throw new Error('ENCRYPTION_KEY must be 32 bytes: 64 hexadecimal digits, or base64 (openssl rand -hex 32)');
+  return key;
+}
+
+function number(meaning: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number }) {
+  const error =
+    max === Number.MAX_SAFE_INTEGER
+      ? `must be a whole number from ${min}`
+      : `must be a whole number from ${min} to ${max}`;
+  return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error }).describe(meaning);
+}
+
+function list(meaning: string) {
+  return z
+    .string()
+    .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
+    .describe(meaning);
+}

@@ -1,0 +1,99 @@
+import { join } from 'node:path';
+import { sql } from 'kysely';
+import type { Log } from '../log.js';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
+import { migrate } from './migrate.js';
+import { Notifications } from './notifications.js';
+import { createDb, createPool, type Db } from './pool.js';
+
+/** The open record. */
+export interface OpenRecord {
+  url: string;
+  db: Db;
+  notifications: Notifications;
+  /** Throws when the database doesn't answer. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The record can't be opened. The message is for whoever starts Signalbox. */
+export class RecordUnavailable extends Error {
+  override name = 'RecordUnavailable';
+}
+
+/** Connections beyond those that slots need, for webhooks, reports and the outbox. */
+const BASE_CONNECTIONS = 8;
+const FIRST_RETRY_MS = 500;
+const PATIENCE_MS = 60_000;
+
+/**
+ * Opens the record, brings it to this version, and listens for wake-ups. Without a `databaseUrl` it is the embedded
+ * PostgreSQL in the data directory. A database that isn't there yet is waited for, for a minute.
+ */
+export async function openRecord(options: {
+  databaseUrl: string | undefined;
+  dataDirectory: string;
+  slots: number;
+  log: Log;
+}): Promise<OpenRecord> {
+  const { log } = options;
+  let embedded: EmbeddedPostgres | undefined;
+  if (options.databaseUrl === undefined) embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
+  const url = embedded?.url ?? options.databaseUrl ?? '';
+  const onError = (error: Error) => log.warn({ err: { message: error.message } }, 'A connection to PostgreSQL broke');
+  const pool = createPool({ connectionString: url, max: BASE_CONNECTIONS + options.slots, onError });
+  const db = createDb(pool);
+  const notifications = new Notifications(url, onError);
+  try {
+    await waitFor(db, log);
+    await migrate(db);
+    await notifications.start();
+  } catch (error) {
+    await notifications.close();
+    await db.destroy();
+    await embedded?.stop();
+    throw error;
+  }
+  return {
+    url,
+    db,
+    notifications,
+    ping: () => ping(db),
+    close: async () => {
+      await notifications.close();
+      await db.destroy();
+      await embedded?.stop();
+    },
+  };
+}
+
+async function ping(db: Db): Promise<void> {
+  await sql`select 1`.execute(db);
+}
+
+async function waitFor(db: Db, log: Log): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, 5_000)) {
+    try {
+      return await ping(db);
+    } catch (error) {
+      const reason = describe(error);
+      if (Date.now() > deadline || !isTemporary(error)) {
+        throw new RecordUnavailable(`PostgreSQL at DATABASE_URL can't be used: ${reason}`);
+      }
+      log.warn(`PostgreSQL does not answer yet (${reason}); trying again`);
+      await new Promise((resolve) => setTimeout(resolve, pause));
+    }
+  }
+}
+
+/** Wrong passwords and missing databases don't mend themselves; refused connections and servers that start up do. */
+function isTemporary(error: unknown): boolean {
+  const code = (error as { code?: string }).code ?? '';
+  return ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', '57P03', '53300'].includes(code) || code === '';
+}
+
+function describe(error: unknown): string {
+  const { code, message } = error as { code?: string; message?: string };
+  return message || code || 'no reason given';
+}

@@ -1,0 +1,294 @@
+import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+import type { RunState } from '../runs/machine.js';
+
+/**
+ * The record's tables as TypeScript sees them. Column names are the record's own, so that a query in the code and one
+ * typed into psql read the same. `migrations/` is the truth about constraints and indexes.
+ */
+export interface Database {
+  settings: SettingsTable;
+  repositories: RepositoriesTable;
+  workspaces: WorkspacesTable;
+  pull_requests: PullRequestsTable;
+  merge_groups: MergeGroupsTable;
+  runs: RunsTable;
+  run_events: RunEventsTable;
+  plans: PlansTable;
+  outputs: OutputsTable;
+  state_versions: StateVersionsTable;
+  deliveries: DeliveriesTable;
+  outbox: OutboxTable;
+  check_runs: CheckRunsTable;
+  git_tokens: GitTokensTable;
+}
+
+/** `jsonb`: read as T, written as JSON text (an array given to pg as it is would become a PostgreSQL array). */
+type Json<T> = ColumnType<T, string, string>;
+type JsonOrNull<T> = ColumnType<T | null, string | null | undefined, string | null>;
+type Optional<T> = ColumnType<T | null, T | null | undefined, T | null>;
+type CreatedAt = ColumnType<Date, never, never>;
+
+interface SettingsTable {
+  name: string;
+  value: Buffer;
+}
+
+interface RepositoriesTable {
+  id: number;
+  installation_id: number;
+  owner: string;
+  name: string;
+  default_branch: string;
+  settings_sha: Optional<string>;
+  created_at: CreatedAt;
+}
+
+export type ApplyRequirement = 'mergeable' | 'undiverged' | 'approved';
+
+interface WorkspacesTable {
+  id: Generated<number>;
+  repository_id: number;
+  name: string;
+  directory: string;
+  branch: string;
+  auto_apply: boolean;
+  trigger_prefixes: string[];
+  trigger_patterns: string[];
+  apply_requirements: ApplyRequirement[];
+  supersede_pending: boolean;
+  created_at: CreatedAt;
+  removed_at: Optional<Date>;
+  applied_identity: Optional<string>;
+  state_lock: JsonOrNull<StateLock>;
+  held_pull_request: Optional<number>;
+  held_head_sha: Optional<string>;
+}
+
+/** Terraform's own lock document, as LOCK sends it, and the run whose Terraform holds it. */
+export interface StateLock {
+  run: string;
+  info: { ID: string; [key: string]: unknown };
+}
+
+interface PullRequestsTable {
+  repository_id: number;
+  number: number;
+  title: string;
+  state: 'open' | 'closed' | 'merged';
+  draft: boolean;
+  fork: boolean;
+  head_ref: string;
+  head_sha: string;
+  base_ref: string;
+  base_sha: string;
+  author: string;
+  merge_commit_sha: Optional<string>;
+  updated_at: Optional<Date>;
+  head_at: Optional<Date>;
+  affected: Optional<number[]>;
+  affected_sha: Optional<string>;
+  allowed_sha: Optional<string>;
+  comment_id: Optional<number>;
+  comment_tried_at: Optional<Date>;
+  comment_digest: Optional<string>;
+}
+
+interface MergeGroupsTable {
+  repository_id: number;
+  head_sha: string;
+  base_ref: string;
+  affected: number[];
+  created_at: CreatedAt;
+}
+
+export type Trigger = 'push' | 'pull_request' | 'merge_group' | 'comment' | 'button' | 'rerun';
+
+/** What a run keeps of its workspace's settings from the moment it was created. */
+export interface RunSettings {
+  name: string;
+  directory: string;
+  branch: string;
+  autoApply: boolean;
+  applyRequirements: ApplyRequirement[];
+}
+
+/** Counts of a plan, by what Terraform calls it. A replacement counts in `replace` only. */
+export interface PlanSummary {
+  add: number;
+  change: number;
+  destroy: number;
+  replace: number;
+  import: number;
+  move: number;
+  forget: number;
+  outputs: number;
+}
+
+/** How far an apply has come. `total` counts resources to be changed, a replacement as one; `inFlight` has addresses. */
+export interface RunProgress {
+  total: number;
+  applied: number;
+  failed: number;
+  inFlight: string[];
+}
+
+/** One of Terraform's diagnostics. `file` is relative to the repository's root; lines count from 1. */
+export interface RunDiagnostic {
+  severity: 'error' | 'warning';
+  summary: string;
+  detail: string;
+  address?: string;
+  file?: string;
+  startLine?: number;
+  endLine?: number;
+}
+
+/** One thing in which a fresh plan differs from the reviewed one. */
+export interface PlanDifference {
+  kind: string;
+  address: string;
+  detail: string;
+}
+
+interface RunsTable {
+  id: string;
+  sequence: Generated<number>;
+  workspace_id: number;
+  repository_id: number;
+  speculative: boolean;
+  state: Generated<RunState>;
+  trigger: Trigger;
+  actor: string;
+  commit_sha: string;
+  commit_message: string;
+  branch: string;
+  pull_request: Optional<number>;
+  settings: Json<RunSettings>;
+  auto_apply: boolean;
+  reviewed_run: Optional<string>;
+  approved_by: Optional<string>;
+  clears_hold: Generated<boolean>;
+  created_at: CreatedAt;
+  ended_at: Optional<Date>;
+  attempt: Generated<number>;
+  worker: Optional<string>;
+  lease_until: Optional<Date>;
+  work_directory: Optional<string>;
+  terraform_version: Optional<string>;
+  state_token_hash: Optional<string>;
+  state_port: Optional<number>;
+  state_revoked_at: Optional<Date>;
+  own_backend: Optional<string>;
+  cancel_requested_at: Optional<Date>;
+  cancel_requested_by: Optional<string>;
+  confirmed_by: Optional<string>;
+  plan_summary: JsonOrNull<PlanSummary>;
+  differences: JsonOrNull<PlanDifference[]>;
+  progress: JsonOrNull<RunProgress>;
+  diagnostics: JsonOrNull<RunDiagnostic[]>;
+  error: Optional<string>;
+}
+
+interface RunEventsTable {
+  id: Generated<number>;
+  run_id: string;
+  at: CreatedAt;
+  type: string;
+  state: RunState;
+  actor: Optional<string>;
+  detail: Optional<string>;
+}
+
+interface PlansTable {
+  run_id: string;
+  plan_file: Buffer;
+  work_files: Buffer;
+  plan_json: Buffer;
+  reviewed_digest: string;
+  reviewed_parts: Json<unknown>;
+}
+
+export type Stage = 'plan' | 'apply';
+
+interface OutputsTable {
+  run_id: string;
+  stage: Stage;
+  attempt: number;
+  sequence: number;
+  text: string;
+  at: CreatedAt;
+}
+
+interface StateVersionsTable {
+  id: Generated<number>;
+  workspace_id: number;
+  run_id: string;
+  serial: number;
+  lineage: string;
+  md5: string;
+  resources: number;
+  state: Buffer;
+  created_at: CreatedAt;
+}
+
+interface DeliveriesTable {
+  id: Generated<number>;
+  guid: string;
+  event: string;
+  repository_id: Optional<number>;
+  body: string;
+  received_at: CreatedAt;
+  done_at: Optional<Date>;
+  attempts: Generated<number>;
+  failures: Generated<number>;
+  due_at: Generated<Date>;
+  claimed_until: Optional<Date>;
+  error: Optional<string>;
+}
+
+interface OutboxTable {
+  id: Generated<number>;
+  kind: string;
+  subject: string;
+  payload: Json<unknown>;
+  version: Generated<number>;
+  attempts: Generated<number>;
+  due_at: Generated<Date>;
+  claimed_until: Optional<Date>;
+  error: Optional<string>;
+  created_at: CreatedAt;
+}
+
+interface CheckRunsTable {
+  id: Generated<number>;
+  repository_id: number;
+  head_sha: string;
+  name: string;
+  external_id: string;
+  github_id: Optional<number>;
+  tried_at: Optional<Date>;
+  completed: Generated<boolean>;
+  completed_at: Optional<Date>;
+  reported_at: Optional<Date>;
+  digest: Optional<string>;
+  run_id: Optional<string>;
+}
+
+interface GitTokensTable {
+  repository_id: number;
+  token: Optional<Buffer>;
+  expires_at: Optional<Date>;
+  error: Optional<string>;
+  requested_at: Generated<Date>;
+}
+
+export type Repository = Selectable<RepositoriesTable>;
+export type Workspace = Selectable<WorkspacesTable>;
+export type PullRequest = Selectable<PullRequestsTable>;
+export type Run = Selectable<RunsTable>;
+export type NewRun = Insertable<RunsTable>;
+export type RunEvent = Selectable<RunEventsTable>;
+export type Delivery = Selectable<DeliveriesTable>;
+export type OutboxRow = Selectable<OutboxTable>;
+export type CheckRun = Selectable<CheckRunsTable>;
+export type StateVersion = Selectable<StateVersionsTable>;

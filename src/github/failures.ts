@@ -1,0 +1,40 @@
+import { DiskFull, GitUnavailable } from '../git/mirror.js';
+
+/** What is asked for can't be had right now, and can be later. */
+export class TryLater extends Error {
+  override name = 'TryLater';
+}
+
+/** PostgreSQL's classes of errors that pass: connection, transaction rollback, resources, operator, system. */
+const PASSING_CLASSES = ['08', '40', '53', '57', '58'];
+const NETWORK = ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', 'EPIPE', 'EHOSTUNREACH'];
+
+/** Whether waiting cures it: GitHub, git, the database or room on the disk is away, or asks for patience. */
+export function isPassing(error: unknown): boolean {
+  if ([TryLater, GitUnavailable, DiskFull].some((passing) => error instanceof passing)) return true;
+  if (!(error instanceof Error)) return false;
+  const { status, code, message } = error as Error & { status?: unknown; code?: unknown };
+  if (typeof status === 'number') return status >= 500 || status === 408 || isRateLimit(error);
+  if (typeof code === 'string') return NETWORK.includes(code) || PASSING_CLASSES.includes(code.slice(0, 2));
+  if (error.name === 'GraphqlResponseError') return /rate limit|something went wrong|timeout/i.test(message);
+  // pg has no codes for these.
+  return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered)/.test(message);
+}
+
+/** GitHub says 'not now' with 429, or with 403 and a header or words that tell it from 'never'. */
+function isRateLimit(error: Error): boolean {
+  const { status, response } = error as Error & { status: number; response?: { headers?: Record<string, unknown> } };
+  if (status === 429) return true;
+  if (status !== 403) return false;
+  const headers = response?.headers ?? {};
+  return (
+    headers['retry-after'] !== undefined ||
+    String(headers['x-ratelimit-remaining']) === '0' ||
+    /rate limit|abuse detection/i.test(error.message)
+  );
+}
+
+/** GitHub says that there is no such thing, or none that we may see. */
+export function isNotFound(error: unknown): boolean {
+  return error instanceof Error && 'status' in error && error.status === 404;
+}

@@ -1,0 +1,157 @@
+import { mkdir } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { type Config, ConfigError, readConfig } from './config.js';
+import { EmbeddedPostgresError } from './db/embedded.js';
+import { openRecord, RecordUnavailable } from './db/record.js';
+import { Mirrors } from './git/mirror.js';
+import { createTokenSource } from './github/git-tokens.js';
+import { MAX_WEBHOOK_BYTES } from './github/webhook.js';
+import { createLog, type Log } from './log.js';
+import { DataDirectoryInUse, lockDataDirectory } from './process-lock.js';
+import { DispatchQueue } from './queue/dispatch-queue.js';
+import { openBackend } from './queue/open-backend.js';
+import { OutboxPump } from './queue/outbox-pump.js';
+import { Reconciler } from './queue/reconciler.js';
+import { WorkspaceQueues } from './queue/workspace-queues.js';
+import { startableStages } from './runs/startable.js';
+import { openEncryption, WrongEncryptionKey } from './variables/encryption-key.js';
+import { startWebServer } from './web/server.js';
+import { loadCredentials, serveSetup } from './web/setup.js';
+import { signIn, startWebRole } from './web-role.js';
+import { startWorkerRole } from './worker-role.js';
+
+/** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
+const OVERDUE_SECONDS = 20;
+
+/** What users can mend, from the message alone. Everything else is a fault of ours, and shows where. */
+const PLAIN_ERRORS = [EmbeddedPostgresError, RecordUnavailable, WrongEncryptionKey, DataDirectoryInUse];
+
+type Stop = () => Promise<unknown>;
+
+async function start(config: Config, log: Log): Promise<Stop> {
+  await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
+  const stops: Stop[] = [];
+  const stopAll = async () => {
+    for (const stop of stops.reverse()) await stop();
+  };
+  try {
+    stops.push(await lockDataDirectory(config.dataDirectory));
+    await (config.app || !config.roles.includes('web')
+      ? startRoles(config, log, stops)
+      : startSetup(config, log, stops));
+    return stopAll;
+  } catch (error) {
+    await stopAll();
+    throw error;
+  }
+}
+
+async function startSetup(config: Config, log: Log, stops: Stop[]): Promise<void> {
+  const setup = await serveSetup(config, log);
+  stops.push(() => setup.stop());
+}
+
+/** Starts the roles asked for, from the record outwards. `stops` gets what stops them, in the same order. */
+async function startRoles(config: Config, log: Log, stops: Stop[]): Promise<void> {
+  const record = await openRecord({ ...config, slots: config.workerSlots, log });
+  stops.push(() => record.close());
+  const { db, notifications } = record;
+  const encryption = await openEncryption(db, config.encryptionKey, config.dataDirectory);
+  const backend = await openBackend({ redisUrl: config.redisUrl, databaseUrl: record.url, log });
+  stops.push(() => backend.close());
+  const workspaces = new WorkspaceQueues(backend);
+  const dispatch = new DispatchQueue(backend, workspaces);
+
+  const signedIn = config.app && (await signIn(config, config.app, record, log));
+  const { tokenFor } = createTokenSource({ db, encryption, notifications, mint: signedIn?.mint });
+  const mirrors = new Mirrors({
+    directory: join(config.dataDirectory, 'mirrors'),
+    githubUrl: config.githubUrl,
+    tokenFor,
+    log,
+  });
+  const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
+  const web =
+    config.app && signedIn
+      ? await startWebRole({ config, app: config.app, signedIn, record, encryption, mirrors, publicUrl, log })
+      : undefined;
+  if (web) stops.push(() => web.stop());
+
+  const pump = new OutboxPump({
+    db,
+    notifications,
+    handlers: { ...web?.handlers, job: ({ job }) => dispatch.add(job) },
+    log,
+  });
+  pump.start();
+  stops.push(() => pump.stop());
+  const reconciler = new Reconciler({
+    db,
+    workspaces,
+    dispatch,
+    startable: () => startableStages(db, OVERDUE_SECONDS),
+    log,
+  });
+  reconciler.start();
+  stops.push(() => reconciler.stop());
+
+  if (config.roles.includes('worker')) {
+    const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
+    stops.push(() => worker.stop());
+  }
+  const server = await startWebServer({
+    host: config.host,
+    port: config.port,
+    checks: { record: () => record.ping(), queue: () => backend.ping() },
+    receiveWebhook: web?.receiveWebhook,
+    maxBodyBytes: MAX_WEBHOOK_BYTES,
+  });
+  stops.push(() => server.close());
+  if (config.planEnv.length === 0 && config.runEnv.length > 0) {
+    log.warn('PLAN_ENV is not set: speculative plans run without the variables that RUN_ENV lets in');
+  }
+  log.info(
+    { queue: backend.kind, roles: config.roles },
+    `Signalbox listens on port ${server.port}, for ${config.githubUrl}`,
+  );
+}
+
+async function main(): Promise<void> {
+  loadCredentials(resolve(process.env.DATA_DIR || 'data'));
+  const config = readConfig(process.env);
+  const log = createLog({ level: config.logLevel, format: config.logFormat });
+  const stop = await start(config, log);
+
+  let stopping = false;
+  const end = (signal: NodeJS.Signals) => {
+    if (stopping) {
+      log.warn(`${signal} again: not waiting for what still runs`);
+      process.exit(1);
+    }
+    stopping = true;
+    log.info(`${signal}: no new work is taken; what runs is waited for`);
+    stop().then(
+      () => process.exit(0),
+      (error) => {
+        log.error({ err: error }, 'Signalbox could not stop in order');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGTERM', end);
+  process.on('SIGINT', end);
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${explain(error)}\n`);
+  process.exit(1);
+});
+
+function explain(error: unknown): string {
+  if (error instanceof ConfigError) return error.lines.join('\n');
+  if (PLAIN_ERRORS.some((plain) => error instanceof plain)) return (error as Error).message;
+  const { code } = error as NodeJS.ErrnoException;
+  if (code === 'EADDRINUSE') return 'PORT is taken by another program: choose another one.';
+  if (code === 'EACCES' || code === 'EROFS') return `DATA_DIR can't be written: ${(error as Error).message}`;
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

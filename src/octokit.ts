@@ -1,0 +1,22 @@
+import { ProbotOctokit } from 'probot';
+import type { Config } from './config.js';
+
+/** Octokit as Probot builds it, signed in as one installation of the App. */
+export type InstallationOctokit = InstanceType<typeof ProbotOctokit>;
+
+/** Yields the Octokit of an installation. Tokens are cached by it and fetched anew before they expire. */
+export type OctokitFor = (installation: number) => Promise<InstallationOctokit>;
+
+/**
+ * Probot's Octokit without its own ideas about time: its throttling makes five comments take 13 s, and a POST that it
+ * sends again after a lost answer makes two check runs. Who calls decides when to try again.
+ */
+export function octokitClass(config: Config): typeof ProbotOctokit {
+  return ProbotOctokit.defaults((options: Record<string, unknown>) => ({
+    ...options,
+    baseUrl: config.githubApiUrl,
+    throttle: { enabled: false },
+    retry: { enabled: false },
+    request: { ...(options.request as object | undefined), timeout: 30_000 },
+  })) as typeof ProbotOctokit;
+}

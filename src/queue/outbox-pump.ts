@@ -1,0 +1,247 @@
+import { sql } from 'kysely';
+import type { Notifications } from '../db/notifications.js';
+import type { Db } from '../db/pool.js';
+import { Complaints, describeError, type QueueLog } from './complaints.js';
+import type { Effect, EffectKind } from './outbox.js';
+
+/** How long a delivery belongs to the process that claimed it, unless told otherwise. Renewed three times in that time. */
+const LEASE_SECONDS = 15;
+
+/** Pauses after a failure, in ms: one second, doubled each time. The queue is ours and comes back sooner than GitHub. */
+const FIRST_BACKOFF_MS = 1_000;
+const LONGEST_BACKOFF_MS = 60_000;
+const LONGEST_JOB_BACKOFF_MS = 4_000;
+
+/** A wake-up may get lost: the pump looks by itself, in ms. */
+const LOOK_WHEN_WAITING_MS = 5_000;
+const LOOK_WHEN_EMPTY_MS = 30_000;
+const SOONEST_MS = 20;
+
+/** Deliveries of one kind at once, unless told otherwise. */
+const CONCURRENCY = 4;
+
+export type EffectOf<K extends EffectKind> = Extract<Effect, { kind: K }>;
+export type EffectHandlers = { [K in EffectKind]?: (effect: EffectOf<K>) => Promise<void> };
+
+/** Thrown by a handler that isn't failing, but can't deliver now: the effect is due again after `ms`. */
+export class RetryLater extends Error {
+  constructor(
+    readonly ms: number,
+    reason: string,
+  ) {
+    super(reason);
+    this.name = 'RetryLater';
+  }
+}
+
+export interface OutboxPumpOptions {
+  db: Db;
+  notifications: Notifications;
+  /** Effects without a handler are left to other processes. A handler bounds its own time. */
+  handlers: EffectHandlers;
+  /** How many effects of each kind are delivered at once. A kind never waits for another kind. */
+  concurrency?: Partial<Record<EffectKind, number>>;
+  /** In seconds: how soon another process delivers what one had claimed when it died. */
+  lease?: number;
+  log: QueueLog;
+}
+
+interface Row {
+  id: number;
+  kind: EffectKind;
+  payload: Effect;
+  version: number;
+  attempts: number;
+}
+
+/**
+ * Delivers effects, at least once, and each subject's in order: an effect is one row, which belongs to one process at a
+ * time. What is written to it while it is being delivered is delivered afterwards.
+ */
+export class OutboxPump {
+  readonly #options: OutboxPumpOptions;
+  readonly #complaints: Complaints;
+  readonly #kinds: EffectKind[];
+  readonly #lease: number;
+  readonly #deliveries = new Map<number, { kind: EffectKind; done: Promise<void> }>();
+  #stopListening: () => void = () => undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #renewal: NodeJS.Timeout | undefined;
+  #looking: Promise<void> | undefined;
+  #lookAgain = false;
+  #stopped = false;
+
+  constructor(options: OutboxPumpOptions) {
+    this.#options = options;
+    this.#complaints = new Complaints(options.log);
+    this.#kinds = Object.keys(options.handlers) as EffectKind[];
+    this.#lease = options.lease ?? LEASE_SECONDS;
+  }
+
+  start(): void {
+    this.#stopListening = this.#options.notifications.on('outbox', () => this.#wake());
+    this.#renewal = setInterval(() => void this.#renew(), (this.#lease * 1000) / 3);
+    this.#wake();
+  }
+
+  /** Waits for the deliveries under way. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#stopListening();
+    clearTimeout(this.#timer);
+    await this.#looking;
+    await Promise.all([...this.#deliveries.values()].map(({ done }) => done));
+    clearInterval(this.#renewal);
+  }
+
+  /** Resolves when nothing is being delivered and nothing is due. What waits for its next attempt isn't due. */
+  async idle(): Promise<void> {
+    do {
+      this.#wake();
+      await this.#looking;
+      await Promise.all([...this.#deliveries.values()].map(({ done }) => done));
+    } while (this.#looking || this.#deliveries.size > 0);
+  }
+
+  #wake(): void {
+    if (this.#stopped) return;
+    if (this.#looking) {
+      this.#lookAgain = true;
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#looking = this.#look().finally(() => {
+      this.#looking = undefined;
+      if (this.#lookAgain) this.#wake();
+    });
+  }
+
+  async #look(): Promise<void> {
+    let next = LOOK_WHEN_WAITING_MS;
+    try {
+      do {
+        this.#lookAgain = false;
+        for (const row of await this.#claim()) this.#begin(row);
+      } while (this.#lookAgain && !this.#stopped);
+      next = await this.#nextLook();
+      this.#complaints.settle('outbox', 'The outbox can be read again');
+    } catch (error) {
+      this.#complaints.raise('outbox', "The outbox can't be read", error);
+    }
+    if (!this.#stopped) this.#timer = setTimeout(() => this.#wake(), next);
+  }
+
+  /** Claims what is due, for each kind as much as there is room for. */
+  async #claim(): Promise<Row[]> {
+    const room = this.#kinds.map((kind) => ({ kind, room: this.#roomFor(kind) })).filter(({ room }) => room > 0);
+    if (room.length === 0) return [];
+    const { rows } = await sql<Row>`
+      with due as (
+        select due.id from jsonb_to_recordset(${JSON.stringify(room)}::jsonb) as wanted (kind text, room integer)
+        cross join lateral (
+          select id from outbox
+          where kind = wanted.kind and due_at <= now() and (claimed_until is null or claimed_until < now())
+            and id <> all (${[...this.#deliveries.keys()]}::bigint[])
+          order by due_at, id limit wanted.room for update skip locked
+        ) due
+      )
+      update outbox set claimed_until = now() + make_interval(secs => ${this.#lease}) from due where outbox.id = due.id
+      returning outbox.id, kind, payload, version, attempts, ${WITHOUT_WAITING}`.execute(this.#options.db);
+    return rows.sort((a, b) => a.id - b.id);
+  }
+
+  #roomFor(kind: EffectKind): number {
+    let busy = 0;
+    for (const delivery of this.#deliveries.values()) if (delivery.kind === kind) busy += 1;
+    return (this.#options.concurrency?.[kind] ?? CONCURRENCY) - busy;
+  }
+
+  /** In how many ms something that there is room for becomes due. */
+  async #nextLook(): Promise<number> {
+    const kinds = this.#kinds.filter((kind) => this.#roomFor(kind) > 0);
+    const { rows } = await sql<{ ms: number | null }>`
+      select 1000 * extract(epoch from min(greatest(due_at, claimed_until)) - now())::float8 as ms
+      from outbox where kind = any (${kinds}::text[])`.execute(this.#options.db);
+    const ms = rows[0]?.ms;
+    if (ms === null || ms === undefined) return LOOK_WHEN_EMPTY_MS;
+    return Math.min(Math.max(ms, SOONEST_MS), LOOK_WHEN_WAITING_MS);
+  }
+
+  #begin(row: Row): void {
+    const full = this.#roomFor(row.kind) <= 1;
+    const done = this.#deliver(row).then((left) => {
+      this.#deliveries.delete(row.id);
+      // There may be more of this kind than there was room for.
+      if (full || left) this.#wake();
+    });
+    this.#deliveries.set(row.id, { kind: row.kind, done });
+  }
+
+  /** Yields whether the row is left, to be delivered again. Never throws. */
+  async #deliver(row: Row): Promise<boolean> {
+    const failure = await this.#handle(row);
+    try {
+      if (failure === undefined) return !(await this.#remove(row));
+      await this.#postpone(row, failure.error);
+    } catch (error) {
+      this.#complaints.raise('settle', "What became of an effect can't be recorded: it is delivered again", error);
+    }
+    return true;
+  }
+
+  async #handle(row: Row): Promise<{ error: unknown } | undefined> {
+    const handler = this.#options.handlers[row.kind] as ((effect: Effect) => Promise<void>) | undefined;
+    try {
+      await handler?.(row.payload);
+      return undefined;
+    } catch (error) {
+      const message = `An effect of kind ${row.kind} can't be delivered now: it is tried again`;
+      if (!(error instanceof RetryLater)) this.#complaints.raise(row.kind, message, error);
+      return { error };
+    }
+  }
+
+  /** Yields false if the effect was written again while it was being delivered: then it is due. */
+  async #remove(row: Row): Promise<boolean> {
+    const { rows } = await sql`
+      delete from outbox where id = ${row.id} and version = ${row.version}
+      returning ${WITHOUT_WAITING}`.execute(this.#options.db);
+    if (rows.length > 0) return true;
+    await sql`update outbox set claimed_until = null, error = null where id = ${row.id}`.execute(this.#options.db);
+    return false;
+  }
+
+  async #postpone(row: Row, error: unknown): Promise<void> {
+    const later = error instanceof RetryLater;
+    const seconds = (later ? error.ms : backoffOf(row)) / 1000;
+    const attempts = row.attempts + (later ? 0 : 1);
+    // Whoever has written it again meanwhile wants it delivered at once.
+    await sql`
+      update outbox set claimed_until = null, error = ${describeError(error)},
+        due_at = case version when ${row.version} then now() + make_interval(secs => ${seconds}) else due_at end,
+        attempts = case version when ${row.version} then ${attempts} else attempts end
+      where id = ${row.id}`.execute(this.#options.db);
+  }
+
+  async #renew(): Promise<void> {
+    if (this.#deliveries.size === 0) return;
+    try {
+      await sql`update outbox set claimed_until = now() + make_interval(secs => ${this.#lease})
+        where id = any (${[...this.#deliveries.keys()]}::bigint[])`.execute(this.#options.db);
+    } catch (error) {
+      this.#complaints.raise('outbox', "The outbox can't be read", error);
+    }
+  }
+}
+
+/**
+ * Said in a statement's RETURNING, its commit needn't wait for the disk: if a crash takes it back, an effect is
+ * delivered once more.
+ */
+const WITHOUT_WAITING = sql`set_config('synchronous_commit', 'off', true)`;
+
+/** A part of it is left to chance, so that what failed together doesn't come back together. */
+function backoffOf({ kind, attempts }: Row): number {
+  const longest = kind === 'job' ? LONGEST_JOB_BACKOFF_MS : LONGEST_BACKOFF_MS;
+  return Math.min(FIRST_BACKOFF_MS * 2 ** attempts, longest) * (0.75 + Math.random() / 4);
+}

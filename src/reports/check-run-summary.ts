@@ -1,0 +1,303 @@
+import type { PlanDifference, PlanSummary, Run, RunDiagnostic, RunEvent } from '../db/schema.js';
+import { isFinal, isHolding } from '../runs/machine.js';
+import { canAnnotate, MAX_ANNOTATIONS } from './annotations.js';
+import { canApplyPlan } from './buttons.js';
+import type { RunReport } from './check-run-content.js';
+import { cutMiddle } from './long-text.js';
+import { boundedTable, code, fence, login, MAX_BYTES, oneLine, shorten, table } from './markdown.js';
+import {
+  ACTIONS,
+  cause,
+  checkRunUrl,
+  commitLink,
+  done,
+  duration,
+  icon,
+  moment,
+  plural,
+  pullRequestLink,
+  runUrl,
+  stateWords,
+  toDo,
+} from './words.js';
+
+/**
+ * The summary of a run's check run: what is, what to do about it, what was found, and how it came to be. Each part has
+ * its own bound, and the bounds together stay below GitHub's.
+ */
+export function summaryOf(run: Run, report: RunReport): string {
+  const parts = [
+    stateLine(run, report),
+    nextStep(run, report),
+    errors(run),
+    progress(run),
+    differences(run.differences ?? []),
+    run.plan_summary ? counts(run.plan_summary) : '',
+    notes(report.timeline),
+    facts(run, report),
+    timeline(report.timeline),
+  ];
+  const summary = parts.filter((part) => part !== '').join('\n\n');
+  // The bounds make this longer than any text; a summary that GitHub refuses would be no summary at all.
+  return Buffer.byteLength(summary) <= MAX_BYTES
+    ? summary
+    : cutMiddle(summary, MAX_BYTES, runUrl(report.addresses, run.id));
+}
+
+function stateLine(run: Run, report: RunReport): string {
+  const detail = stateDetail(run, report);
+  return `### ${icon(run.state)} ${stateWords(run.state)}${detail ? `\n\n${detail}` : ''}`;
+}
+
+/** One sentence or two, in Markdown. */
+function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunReport): string {
+  const plan = run.plan_summary;
+  const canceling =
+    run.cancel_requested_at === null
+      ? ''
+      : ` ${login(run.cancel_requested_by ?? 'Signalbox')} asked to cancel: Terraform is being interrupted and saves what it has.`;
+  switch (run.state) {
+    case 'pending':
+      return waiting(run, { queue, addresses, repository });
+    case 'planning':
+      return `\`terraform plan\` is running.${canceling}`;
+    case 'planned':
+      return plan ? `The plan has ${toDo(plan)}.` : '';
+    case 'no_changes':
+      return 'The infrastructure is what the configuration says: there is nothing to apply.';
+    case 'needs_confirmation':
+      return run.differences?.length
+        ? `The fresh plan differs from the one that ${login(run.approved_by ?? run.actor)} approved, so it was not applied.`
+        : 'Nothing is applied until somebody confirms this plan.';
+    case 'confirmed':
+      return `${confirmation(run)} It is applied as soon as a worker is free.`;
+    case 'applying':
+      return `${confirmation(run)} \`terraform apply\` is running.${canceling}`;
+    case 'applied':
+      return `${plan ? `${done(plan)}. ` : ''}${confirmation(run)}`;
+    case 'plan_errored':
+      return 'Nothing was applied.';
+    case 'apply_errored':
+      return `${confirmation(run)} The apply stopped with an error. What was applied until then is in the state.`;
+    case 'canceled':
+    case 'discarded':
+      return ending(run, timeline);
+  }
+}
+
+function confirmation(run: Run): string {
+  if (run.confirmed_by === null) return '';
+  if (run.confirmed_by === 'auto-apply') return 'Confirmed by auto-apply.';
+  return `Confirmed by ${login(run.confirmed_by)}.`;
+}
+
+function ending(run: Run, timeline: RunEvent[]): string {
+  const event = timeline.findLast(({ type }) => type === run.state);
+  const who = event?.actor ?? (run.state === 'canceled' ? run.cancel_requested_by : null);
+  const by = who ? `By ${login(who)}.` : '';
+  const reason = event?.detail ? code(event.detail, 300) : '';
+  const applied = run.progress !== null || timeline.some(({ type }) => type === 'apply_started');
+  const left = applied ? 'What was applied until then is in the state.' : 'Nothing was applied.';
+  return [by, reason && `${reason}.`, left].filter(Boolean).join(' ');
+}
+
+function waiting(
+  run: Run,
+  { queue, addresses, repository }: Pick<RunReport, 'queue' | 'addresses' | 'repository'>,
+): string {
+  const lines: string[] = [];
+  const heldFor = queue?.heldFor;
+  if (heldFor) {
+    lines.push(
+      `${pullRequestLink(addresses, repository, heldFor.pullRequest)} was applied and isn't merged yet, so ${code(run.settings.name)} is held for it: this commit doesn't contain its changes, and would plan to undo them. It goes on when that pull request is closed; when it is merged, the merge's own run takes over.`,
+    );
+  }
+  const first = queue?.waitsFor;
+  if (first) {
+    const url = first.githubId ? checkRunUrl(addresses, repository, first.githubId) : runUrl(addresses, first.run);
+    const state = `${stateWords(first.state)} since ${moment(first.since)} UTC`;
+    const ahead = queue.ahead + (isHolding(first.state) ? 1 : 0);
+    lines.push(
+      `Waiting for [${code(first.run)}](${url}): ${state}.${ahead > 1 ? ` ${ahead} runs are ahead in all.` : ''}`,
+    );
+    if (first.state === 'needs_confirmation') {
+      lines.push('It goes on when somebody with write access applies or discards that run.');
+    }
+  }
+  if (lines.length === 0) lines.push('Waiting for a worker with a free slot.');
+  return lines.join('\n\n');
+}
+
+/** What the reader can do now. */
+function nextStep(run: Run, { pullRequest, addresses, repository }: RunReport): string {
+  const comment = (verb: string) => `comment ${code(`signalbox ${verb} ${run.settings.name}`)}`;
+  const on = pullRequest && ` on ${pullRequestLink(addresses, repository, pullRequest.number)}`;
+  switch (run.state) {
+    case 'needs_confirmation':
+      return `**Next:** press **Apply** or **Discard** above${on ? `, or ${comment('apply')} or ${code(`signalbox discard ${run.settings.name}`)}${on}` : ''}.`;
+    case 'planned':
+      return canApplyPlan(run, pullRequest)
+        ? `**Next:** press **Apply** above, or ${comment('apply')}${on}. What you approve is this plan: should a fresh one differ, it stops and shows how.`
+        : '';
+    case 'pending':
+      return on && !run.speculative ? `To drop it, ${comment('discard')}${on}.` : '';
+    case 'planning':
+    case 'confirmed':
+    case 'applying':
+      return on && run.cancel_requested_at === null ? `To stop it, ${comment('cancel')}${on}.` : '';
+    case 'plan_errored':
+    case 'apply_errored':
+      return on && pullRequest.state === 'open'
+        ? `**Next:** push a fix, or ${comment('plan')}${on} to plan this commit again.`
+        : '**Next:** push a fix, or re-run this check to plan the commit again.';
+    default:
+      return '';
+  }
+}
+
+const ERRORS_SHOWN = 12;
+
+/** What Terraform said, and what went wrong beside it. */
+function errors(run: Run): string {
+  const diagnostics = run.diagnostics ?? [];
+  const lines = diagnostics.slice(0, ERRORS_SHOWN).map(diagnosticText);
+  const known = diagnostics.some(({ summary, detail }) => run.error?.includes(summary) || run.error?.includes(detail));
+  if (run.error && !known) lines.unshift(run.error.trim());
+  if (lines.length === 0) return '';
+  const rest = diagnostics.length - Math.min(diagnostics.length, ERRORS_SHOWN);
+  const annotated = diagnostics.filter(canAnnotate).length;
+  const remarks = [
+    rest > 0 ? `And ${plural(rest, 'more message')} in the output.` : '',
+    annotated > MAX_ANNOTATIONS ? `${MAX_ANNOTATIONS} of ${annotated} are shown on their lines.` : '',
+  ];
+  const text = cutMiddle(lines.join('\n\n'), 12_000, 'see the output');
+  return [fence(text, 'text').trimEnd(), remarks.filter(Boolean).join(' ')].filter(Boolean).join('\n\n');
+}
+
+function diagnosticText({ severity, summary, detail, address, file, startLine }: RunDiagnostic): string {
+  const place = file && `  on ${file}${startLine ? ` line ${startLine}` : ''}${address ? `, in ${address}` : ''}`;
+  return [
+    `${severity === 'error' ? 'Error' : 'Warning'}: ${summary}`,
+    place ?? (address && `  with ${address}`),
+    detail && `  ${shorten(detail.trim(), 1_000).replaceAll('\n', '\n  ')}`,
+  ]
+    .filter(Boolean)
+    .join('\n');
+}
+
+/** After an apply that stopped half-way: what is known of it. */
+function progress(run: Run): string {
+  const known = run.progress;
+  if (!known || !isFinal(run.state) || run.state === 'applied') return '';
+  const list = (label: string, addresses: string[]) =>
+    addresses.length === 0
+      ? ''
+      : `${label}: ${addresses
+          .slice(0, 20)
+          .map((address) => code(address))
+          .join(', ')}${addresses.length > 20 ? ` and ${addresses.length - 20} more` : ''}.`;
+  return [
+    `**${known.applied} of ${known.total}** changes were applied.`,
+    known.failed > 0 ? `${known.failed} failed.` : '',
+    list('In flight when it ended', known.inFlight),
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+function differences(found: PlanDifference[]): string {
+  if (found.length === 0) return '';
+  const rows = found.map(({ kind, address, detail }) => [code(kind, 40), code(address, 160), code(detail, 200)]);
+  return `**What differs from the reviewed plan**\n\n${boundedTable(['What', 'Where', 'How'], 'lll', rows, 14_000).trimEnd()}`;
+}
+
+const COUNT_TITLES: Record<(typeof ACTIONS)[number], string> = {
+  destroy: 'Destroy',
+  replace: 'Replace',
+  change: 'Change',
+  add: 'Add',
+  import: 'Import',
+  move: 'Move',
+  forget: 'Forget',
+};
+
+function counts(plan: PlanSummary): string {
+  const shown = ACTIONS.filter((action, index) => index < 4 || plan[action] > 0);
+  const header = shown.map((action) => COUNT_TITLES[action]);
+  const cells = shown.map((action) => (plan[action] > 0 ? `**${plan[action]}**` : '0'));
+  if (plan.outputs > 0) {
+    header.push('Outputs');
+    cells.push(`**${plan.outputs}**`);
+  }
+  return table(header, 'r'.repeat(header.length), [cells]).trimEnd();
+}
+
+const NOTES_SHOWN = 12;
+
+/** Refusals: a button has no other place for an answer. Newest first, so that whoever just pressed one finds it. */
+function notes(events: RunEvent[]): string {
+  const refused = events.filter(({ type }) => type === 'refused').reverse();
+  if (refused.length === 0) return '';
+  const lines = refused
+    .slice(0, NOTES_SHOWN)
+    .map(
+      ({ at, actor, detail }) =>
+        `- ${moment(at)} UTC${actor ? `, ${login(actor)}` : ''}: ${code(detail ?? 'refused', 300)}`,
+    );
+  const rest = refused.length - lines.length;
+  if (rest > 0) lines.push(`- and ${rest} earlier`);
+  return `**Refused**\n\n${lines.join('\n')}`;
+}
+
+function facts(run: Run, { addresses, repository }: RunReport): string {
+  const [subject = ''] = run.commit_message.split('\n');
+  const rows = [
+    ['Trigger', cause(run)],
+    ['Commit', `${commitLink(addresses, repository, run.commit_sha)} ${code(subject, 72)}`],
+    ['Branch', code(run.branch, 120)],
+    ...(run.pull_request === null ? [] : [['Pull request', pullRequestLink(addresses, repository, run.pull_request)]]),
+    ...(run.approved_by === null ? [] : [['Approved by', login(run.approved_by)]]),
+    ...(run.settings.directory === '.' ? [] : [['Directory', code(run.settings.directory, 120)]]),
+    ...(run.terraform_version === null ? [] : [['Terraform', code(run.terraform_version, 40)]]),
+    ...(run.own_backend === null
+      ? []
+      : [['State', `in the configuration's own backend, ${code(run.own_backend, 40)}`]]),
+    ['Run', `[${code(run.id)}](${runUrl(addresses, run.id)})`],
+  ];
+  return table(['', ''], 'll', rows).trimEnd();
+}
+
+const EVENT_WORDS: Record<string, string> = {
+  created: 'Queued',
+  plan_started: 'Planning',
+  plan_restarted: 'Planning again',
+  plan_failed: 'Plan errored',
+  plan_empty: 'No changes',
+  plan_finished: 'Planned',
+  plan_ready: 'Needs confirmation',
+  plan_approved: 'Confirmed',
+  confirmed: 'Confirmed',
+  apply_started: 'Applying',
+  apply_finished: 'Applied',
+  apply_failed: 'Apply errored',
+  discarded: 'Discarded',
+  cancel_requested: 'Cancel requested',
+  canceled: 'Canceled',
+};
+/** Their details are shown elsewhere, or say nothing that the row doesn't. */
+const EVENTS_TOLD_ELSEWHERE = ['refused'];
+const TIMELINE_SHOWN = 40;
+
+function timeline(events: RunEvent[]): string {
+  const told = events.filter(({ type }) => !EVENTS_TOLD_ELSEWHERE.includes(type));
+  if (told.length === 0) return '';
+  const rows = told.map(({ type, at, actor }, index) => {
+    const next = told[index + 1];
+    const word = EVENT_WORDS[type] ?? code(oneLine(type.replaceAll('_', ' ')), 60);
+    return [word, moment(at), next ? duration(next.at.getTime() - at.getTime()) : '', actor ? login(actor) : ''];
+  });
+  const shown = rows.length <= TIMELINE_SHOWN ? rows : [...rows.slice(0, 5), ...rows.slice(5 - TIMELINE_SHOWN)];
+  const rest = rows.length - shown.length;
+  const caption = rest > 0 ? `\n\n${plural(rest, 'event')} in the middle left out.` : '';
+  return `${table(['Stage', 'Since (UTC)', 'Took', 'By'], 'llrl', shown).trimEnd()}${caption}`;
+}

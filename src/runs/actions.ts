@@ -1,0 +1,79 @@
+import { sql } from 'kysely';
+import { notify } from '../db/notifications.js';
+import type { Tx } from '../db/pool.js';
+import type { Run } from '../db/schema.js';
+import { enqueue } from '../queue/outbox.js';
+import { isLegal, type RunState, stateTitle } from './machine.js';
+import { findRun } from './store.js';
+import { addEvent, RunMovedOn, reportsOf, transition } from './transition.js';
+
+/** What became of an action: it was done, or the run is in a state in which it can't be. */
+export type ActionResult = { done: true; run: Run } | { done: false; run: Run; reason: string };
+
+/** Confirms a plan that waits for a person. */
+export async function confirmRun(tx: Tx, run: Run, actor: string): Promise<ActionResult> {
+  if (!isLegal(run, 'confirmed')) return tooLate(tx, run);
+  return attempt(tx, run, () => transition(tx, run, 'confirmed', { confirmedBy: actor }, { actor }));
+}
+
+/** Discards a run that is pending or waits for a person. `actor` undefined: Signalbox itself. */
+export async function discardRun(tx: Tx, run: Run, reason: string, actor?: string): Promise<ActionResult> {
+  if (!isLegal(run, 'discarded')) return tooLate(tx, run);
+  return attempt(tx, run, () => transition(tx, run, 'discarded', { reason }, { actor }));
+}
+
+/**
+ * Asks for the end of a plan or apply that is under way: its worker interrupts Terraform and reports the run as
+ * canceled when the process is gone. A run that only waits is discarded at once; one that is confirmed but not yet
+ * started is canceled at once.
+ */
+export async function cancelRun(tx: Tx, run: Run, reason: string, actor?: string): Promise<ActionResult> {
+  if (run.state === 'pending' || run.state === 'needs_confirmation') return discardRun(tx, run, reason, actor);
+  if (run.state === 'confirmed') {
+    return attempt(tx, run, () => transition(tx, run, 'canceled', {}, { actor, detail: reason }));
+  }
+  const asked = await tx
+    .updateTable('runs')
+    .set({ cancel_requested_at: sql`now()`, cancel_requested_by: actor ?? 'Signalbox' })
+    .where('id', '=', run.id)
+    .where('state', 'in', ['planning', 'applying'])
+    .where('cancel_requested_at', 'is', null)
+    .returningAll()
+    .executeTakeFirst();
+  if (!asked) {
+    const now = await findRun(tx, run.id);
+    if (now.cancel_requested_at !== null && now.ended_at === null) {
+      return { done: false, run: now, reason: `it is being canceled already, as ${now.cancel_requested_by} asked` };
+    }
+    return tooLate(tx, run);
+  }
+  await addEvent(tx, asked, 'cancel_requested', { actor, detail: reason });
+  await enqueue(tx, ...reportsOf(asked));
+  await notify(tx, 'runs', run.id);
+  return { done: true, run: asked };
+}
+
+async function attempt(tx: Tx, run: Run, move: () => Promise<Run>): Promise<ActionResult> {
+  try {
+    return { done: true, run: await move() };
+  } catch (error) {
+    if (error instanceof RunMovedOn) return tooLate(tx, run);
+    throw error;
+  }
+}
+
+async function tooLate(tx: Tx, seen: Run): Promise<ActionResult> {
+  const run = await findRun(tx, seen.id);
+  return { done: false, run, reason: whatBecameOf(run) };
+}
+
+/** 'it is Applied already', with who did it. */
+export function whatBecameOf(run: Run): string {
+  const by: Partial<Record<RunState, string>> = {
+    confirmed: `confirmed by ${run.confirmed_by}`,
+    applying: `confirmed by ${run.confirmed_by}`,
+    applied: `confirmed by ${run.confirmed_by}`,
+  };
+  const who = by[run.state];
+  return `the run is ${stateTitle(run.state)}${who ? `, ${who}` : ''}`;
+}

@@ -1,0 +1,41 @@
+import type { Db, Tx } from '../db/pool.js';
+import type { Run, RunEvent } from '../db/schema.js';
+
+export async function findRun(db: Db | Tx, id: string): Promise<Run> {
+  return db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+}
+
+export async function timelineOf(db: Db | Tx, run: string): Promise<RunEvent[]> {
+  return db.selectFrom('run_events').selectAll().where('run_id', '=', run).orderBy('id').execute();
+}
+
+/** Text of a stage's last attempt, as Terraform printed it. */
+export async function outputOf(db: Db | Tx, run: string, stage: 'plan' | 'apply'): Promise<string> {
+  const chunks = await db
+    .selectFrom('outputs')
+    .select('text')
+    .where('run_id', '=', run)
+    .where('stage', '=', stage)
+    .where('attempt', '=', (eb) =>
+      eb
+        .selectFrom('outputs as last')
+        .select((e) => e.fn.max('last.attempt').as('attempt'))
+        .where('last.run_id', '=', run)
+        .where('last.stage', '=', stage),
+    )
+    .orderBy('sequence')
+    .execute();
+  return chunks.map((chunk) => chunk.text).join('');
+}
+
+/** Unfinished runs of a pull request, oldest first. */
+export async function unfinishedRunsOf(db: Db | Tx, repository: number, pullRequest: number): Promise<Run[]> {
+  return db
+    .selectFrom('runs')
+    .selectAll()
+    .where('repository_id', '=', repository)
+    .where('pull_request', '=', pullRequest)
+    .where('ended_at', 'is', null)
+    .orderBy('sequence')
+    .execute();
+}

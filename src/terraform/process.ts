@@ -1,0 +1,325 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { constants as system } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { follow, type OutputLine, splitLines } from './output.js';
+import { findProcesses, identify, isAlive, type ProcessIdentity, parseStat } from './process-table.js';
+
+/** How often the end of a process that isn't our child is looked for, in ms. */
+const POLL = 200;
+/** How long `reap` tries, in ms: what SIGKILL hasn't ended by then hangs in the kernel. */
+const REAP_PATIENCE = 5_000;
+/** The environment variable by which what a process started is found again, wherever it went. */
+const MARKER = 'SIGNALBOX_RUN';
+
+/**
+ * Holds the command, and outlives us: waits for our word that it is on record, notes who the command is, leaves its exit code.
+ * A trap with a command (not `''`) keeps this shell alive on SIGINT and SIGTERM while its child gets the default; SIGHUP, at
+ * which Terraform would drop its state, is ignored by both.
+ */
+const HOLDER = `
+trap '' HUP
+trap : INT TERM
+read -r go <&3 || exit 125
+exec 3<&-
+control=$1
+shift
+/bin/sh -c '{ read -r line </proc/$$/stat; } 2>/dev/null
+printf "%s\\n" "\${line:-$$}" >"$0/target"
+exec "$@"' "$control" "$@"
+code=$?
+printf '%s\\n' "$code" >"$control/exit.tmp" && mv "$control/exit.tmp" "$control/exit"
+exit "$code"
+`;
+
+/** What to run, and where. */
+export interface ProcessStart {
+  /** Where its control files go; made if missing. One directory holds one process, ever. */
+  directory: string;
+  /** Program and arguments; the program is looked up in `env`'s PATH. */
+  command: readonly string[];
+  cwd: string;
+  /** The whole environment: nothing is inherited from ours. */
+  env: Readonly<Record<string, string>>;
+}
+
+/** How a process ended. */
+export interface ProcessExit {
+  /** As a shell reports it (128 + n after signal n); `undefined` when it died without leaving one. */
+  exitCode: number | undefined;
+  /** The signal that ended it, where that is known. */
+  signal?: NodeJS.Signals;
+}
+
+/** A directory that has already held a process can't hold another one: nothing is ever started twice by accident. */
+export class ProcessExistsError extends Error {
+  override name = 'ProcessExistsError';
+}
+
+/** We let go of the process; it goes on without us. */
+export class ProcessReleasedError extends Error {
+  override name = 'ProcessReleasedError';
+}
+
+interface ProcessRecord {
+  leader: ProcessIdentity;
+  token: string;
+}
+
+/**
+ * Starts a command that goes on when we die: detached, in a session of its own, stdin empty, stdout and stderr to the files of
+ * these names in `directory`. It doesn't begin before it is on record there.
+ *
+ * @throws ProcessExistsError when `directory` has held a process before; a plain error when `cwd` doesn't exist
+ */
+export function startProcess(start: ProcessStart): HeldProcess {
+  const { command, cwd, env } = start;
+  const directory = resolve(start.directory);
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const stdout = openOutput(directory, 'stdout');
+  const stderr = openOutput(directory, 'stderr');
+  const token = randomUUID();
+  try {
+    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, ...command], {
+      cwd,
+      env: { ...env, [MARKER]: token },
+      detached: true,
+      stdio: ['ignore', stdout, stderr, 'pipe'],
+    });
+    child.on('error', () => {});
+    const exit = new Promise<ProcessExit>((settle) => {
+      child.once('exit', (exitCode, signal) => {
+        settle({ exitCode: exitCode ?? undefined, ...(signal && { signal }) });
+      });
+    });
+    if (child.pid === undefined) throw new Error(`/bin/sh could not be started in ${cwd}.`);
+    const record: ProcessRecord = { leader: identify(child.pid), token };
+    const gate = child.stdio[3] as Writable;
+    gate.on('error', () => {});
+    writeAtomically(join(directory, 'process.json'), JSON.stringify(record));
+    gate.end('go\n');
+    return new HeldProcess(directory, record, { child, exit });
+  } finally {
+    closeSync(stdout);
+    closeSync(stderr);
+  }
+}
+
+/**
+ * Takes up, after a restart, the process that `directory` holds, whether it still runs or not.
+ *
+ * @returns `undefined` when none was ever begun there
+ */
+export function adoptProcess(directory: string): HeldProcess | undefined {
+  const text = readText(join(directory, 'process.json'));
+  if (text === undefined) return undefined;
+  return new HeldProcess(resolve(directory), JSON.parse(text) as ProcessRecord);
+}
+
+/** One process whose life doesn't depend on ours. */
+export class HeldProcess {
+  readonly #directory: string;
+  readonly #record: ProcessRecord;
+  readonly #child: ChildProcess | undefined;
+  readonly #release = new AbortController();
+  readonly #exit: Promise<ProcessExit>;
+
+  constructor(directory: string, record: ProcessRecord, ours?: { child: ChildProcess; exit: Promise<ProcessExit> }) {
+    this.#directory = directory;
+    this.#record = record;
+    this.#child = ours?.child;
+    const released = new Promise<never>((_, reject) => {
+      this.#release.signal.addEventListener('abort', () => reject(new ProcessReleasedError('Let go of.')));
+    });
+    this.#exit = Promise.race([this.#watch(ours?.exit), released]);
+    this.#exit.catch(() => {});
+  }
+
+  /** The pid of the shell that holds the command: also the number of its process group and session. */
+  get pid(): number {
+    return this.#record.leader.pid;
+  }
+
+  /** Whether {@link interrupt} was called, by us or by who held the process before us. */
+  get interrupted(): boolean {
+    return readText(join(this.#directory, 'interrupted')) !== undefined;
+  }
+
+  /** Whether {@link kill} was called, by us or by who held the process before us. */
+  get killed(): boolean {
+    return readText(join(this.#directory, 'killed')) !== undefined;
+  }
+
+  /**
+   * Resolves when the command has ended: at once where it is our child, otherwise within 200 ms.
+   *
+   * @throws ProcessReleasedError after {@link release}
+   */
+  wait(): Promise<ProcessExit> {
+    return this.#exit;
+  }
+
+  /**
+   * Sends SIGINT to the command itself, once in its life: at a second one Terraform gives up without saving its state.
+   *
+   * @returns whether it was sent now
+   */
+  async interrupt(): Promise<boolean> {
+    const target = await this.#target();
+    if (target === undefined || !isAlive(target) || !this.#note('interrupted')) return false;
+    return send(target.pid, 'SIGINT');
+  }
+
+  /** SIGKILL to the command and to everything that it started. What wasn't saved is lost. */
+  async kill(): Promise<void> {
+    this.#note('killed');
+    await this.reap();
+  }
+
+  /**
+   * Ends what is left of the process: its group and session, and what it started elsewhere (found by an environment variable),
+   * and waits until they are gone. For after the exit: provisioners leave children behind. Beyond reach is a process that has
+   * both its own session and an emptied environment: only a sandbox holds those.
+   *
+   * @returns the pids of those that did not go within 5 s; usually none
+   */
+  async reap(): Promise<number[]> {
+    const { leader, token } = this.#record;
+    if (isAlive(leader) || leader.startTime === undefined) send(-leader.pid, 'SIGKILL');
+    const deadline = performance.now() + REAP_PATIENCE;
+    for (let pause = 2; ; pause = Math.min(pause * 2, 100)) {
+      const left = await findProcesses(leader, `${MARKER}=${token}`);
+      if (left.length === 0 || performance.now() > deadline) return left;
+      for (const pid of left) send(pid, 'SIGKILL');
+      await sleep(pause);
+    }
+  }
+
+  /** Lets go: {@link wait} and {@link output} end with an error, and our own process may end. The command goes on. */
+  release(): void {
+    this.#release.abort();
+    this.#child?.unref();
+  }
+
+  /**
+   * What the command writes to stdout, as it comes, up to its end.
+   *
+   * @param offset where to begin, in bytes
+   */
+  output(offset = 0): AsyncGenerator<Buffer, void> {
+    return follow(join(this.#directory, 'stdout'), offset, this.#exit);
+  }
+
+  /**
+   * The lines of {@link output}, as many at a time as there are.
+   *
+   * @param offset where to begin, in bytes: 0 or the `end` of a line
+   */
+  lines(offset = 0): AsyncGenerator<OutputLine[], void> {
+    return splitLines(this.output(offset), offset);
+  }
+
+  /** The end of what the command has written to stderr. @param limit in bytes */
+  async errorOutput(limit = 16_384): Promise<string> {
+    const file = await open(join(this.#directory, 'stderr'), 'r');
+    try {
+      const { size } = await file.stat();
+      const length = Math.min(size, limit);
+      const { buffer } = await file.read(Buffer.alloc(length), 0, length, size - length);
+      return buffer.toString('utf8');
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #watch(ours: Promise<ProcessExit> | undefined): Promise<ProcessExit> {
+    const seen = await ours;
+    // Our own child tells us, even where a full disk kept it from leaving its exit code.
+    if (seen?.exitCode !== undefined) return describe(seen.exitCode);
+    for (;;) {
+      const code = this.#exitCode();
+      if (code !== undefined) return describe(code);
+      if (!isAlive(this.#record.leader)) {
+        // The shell is gone: only the command itself may still live, if somebody killed just the shell.
+        const target = this.#readTarget();
+        if (target === undefined || !isAlive(target)) break;
+      }
+      if (this.#release.signal.aborted) break;
+      await sleep(POLL);
+    }
+    const code = this.#exitCode();
+    return code === undefined ? { exitCode: undefined, ...(seen?.signal && { signal: seen.signal }) } : describe(code);
+  }
+
+  #exitCode(): number | undefined {
+    const text = readText(join(this.#directory, 'exit'));
+    return text?.endsWith('\n') ? Number.parseInt(text, 10) : undefined;
+  }
+
+  async #target(): Promise<ProcessIdentity | undefined> {
+    for (;;) {
+      const target = this.#readTarget();
+      if (target !== undefined || !isAlive(this.#record.leader)) return target;
+      await sleep(5);
+    }
+  }
+
+  #readTarget(): ProcessIdentity | undefined {
+    const text = readText(join(this.#directory, 'target'));
+    if (!text?.endsWith('\n')) return undefined;
+    const { scope } = this.#record.leader;
+    const stat = parseStat(text);
+    return stat ? { pid: stat.pid, startTime: stat.startTime, scope } : { pid: Number.parseInt(text, 10), scope };
+  }
+
+  #note(name: string): boolean {
+    try {
+      writeFileSync(join(this.#directory, name), `${new Date().toISOString()}\n`, { flag: 'wx' });
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+      throw error;
+    }
+  }
+}
+
+function openOutput(directory: string, name: string): number {
+  const { O_WRONLY, O_CREAT, O_EXCL, O_APPEND, O_NOFOLLOW } = constants;
+  try {
+    return openSync(join(directory, name), O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_NOFOLLOW, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new ProcessExistsError(`${directory} has held a process before.`);
+  }
+}
+
+function describe(exitCode: number): ProcessExit {
+  const signal = Object.entries(system.signals).find(([, number]) => number === exitCode - 128)?.[0];
+  return { exitCode, ...(signal !== undefined && { signal: signal as NodeJS.Signals }) };
+}
+
+function send(pid: number, signal: NodeJS.Signals): boolean {
+  try {
+    return process.kill(pid, signal);
+  } catch {
+    return false; // gone already
+  }
+}
+
+function writeAtomically(path: string, text: string): void {
+  writeFileSync(`${path}.tmp`, text, { mode: 0o600 });
+  renameSync(`${path}.tmp`, path);
+}
+
+function readText(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}

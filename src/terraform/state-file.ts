@@ -1,0 +1,46 @@
+import { z } from 'zod';
+
+/** What is known of a state snapshot without reading its values. */
+export interface StateSummary {
+  serial: number;
+  lineage: string;
+  terraformVersion: string;
+  /** Managed resource instances: `count = 3` is three, data sources are none. */
+  resources: number;
+}
+
+/** This is no state that Terraform could have written. */
+export class StateFileError extends Error {
+  override name = 'StateFileError';
+}
+
+const snapshot = z.object({
+  version: z.literal(4),
+  serial: z.number().int().nonnegative(),
+  lineage: z.string(),
+  terraform_version: z.string().default(''),
+  resources: z.array(z.object({ mode: z.string(), instances: z.array(z.unknown()).nullish() })).nullish(),
+});
+
+/**
+ * Reads a state snapshot (version 4, which Terraform has written since 0.12).
+ *
+ * @throws StateFileError
+ */
+export function readStateSummary(bytes: Buffer | string): StateSummary {
+  let json: unknown;
+  try {
+    json = JSON.parse(bytes.toString());
+  } catch {
+    throw new StateFileError('The state is not JSON.');
+  }
+  const parsed = snapshot.safeParse(json);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    throw new StateFileError(`The state is not of version 4: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  const { serial, lineage, terraform_version: terraformVersion, resources } = parsed.data;
+  const managed = (resources ?? []).filter(({ mode }) => mode === 'managed');
+  const count = managed.reduce((sum, { instances }) => sum + (instances?.length ?? 0), 0);
+  return { serial, lineage, terraformVersion, resources: count };
+}

@@ -1,0 +1,97 @@
+import { Probot } from 'probot';
+import { createApp, webhookEvents } from './app.js';
+import type { AppCredentials, Config } from './config.js';
+import type { OpenRecord } from './db/record.js';
+import type { Mirrors } from './git/mirror.js';
+import { DeliveryProcessor } from './github/deliveries.js';
+import { createMint, type Mint, serveTokens } from './github/git-tokens.js';
+import { recheckApply } from './github/recheck.js';
+import { answerWebhook } from './github/webhook.js';
+import type { Log } from './log.js';
+import { type OctokitFor, octokitClass } from './octokit.js';
+import type { EffectHandlers } from './queue/outbox-pump.js';
+import { createReportHandlers } from './reports/publisher.js';
+import type { Encryption } from './variables/encryption.js';
+import type { ReceiveWebhook } from './web/server.js';
+
+/** Repositories whose deliveries are handled at once. */
+const DELIVERY_CONCURRENCY = 8;
+
+/** The App, signed in to GitHub. */
+export interface SignedInApp {
+  probot: Probot;
+  octokitFor: OctokitFor;
+  mint: Mint;
+  /** The App's own account, `<slug>[bot]`. */
+  botLogin: () => Promise<string>;
+}
+
+/**
+ * Probot with explicit options: what it would read from the environment by itself has traps (a secret of its own when none
+ * is set, calls that hang while the queue's Redis is away).
+ */
+export async function signIn(config: Config, app: AppCredentials, record: OpenRecord, log: Log): Promise<SignedInApp> {
+  const probot = new Probot({
+    appId: app.id,
+    privateKey: app.privateKey,
+    secret: app.webhookSecret,
+    baseUrl: config.githubApiUrl,
+    Octokit: octokitClass(config),
+    log: log.child({ name: 'probot' }, { level: 'warn' }),
+  });
+  await probot.ready();
+  return {
+    probot,
+    octokitFor: (installation) => probot.auth(installation),
+    mint: createMint(record.db, await probot.auth()),
+  };
+}
+
+export interface WebRole {
+  receiveWebhook: ReceiveWebhook;
+  /** What it does of what the outbox has. */
+  handlers: EffectHandlers;
+  stop(): Promise<void>;
+}
+
+/** Starts what talks with GitHub in this process. */
+export async function startWebRole(options: {
+  config: Config;
+  app: AppCredentials;
+  signedIn: SignedInApp;
+  record: OpenRecord;
+  encryption: Encryption;
+  mirrors: Mirrors;
+  publicUrl: string;
+  log: Log;
+}): Promise<WebRole> {
+  const { config, app, signedIn, record, encryption, mirrors, publicUrl, log } = options;
+  const { probot, octokitFor, mint, botLogin } = signedIn;
+  const { db, notifications } = record;
+  const services = { db, mirrors, appId: app.id, log };
+  await probot.load(createApp(services));
+  const deliveries = new DeliveryProcessor({
+    db,
+    notifications,
+    receive: (event) => probot.receive(event),
+    log,
+    concurrency: DELIVERY_CONCURRENCY,
+  });
+  deliveries.start();
+  const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
+  return {
+    receiveWebhook: (request) =>
+      answerWebhook(
+        { db, verify: (body, signature) => probot.webhooks.verify(body, signature), events: webhookEvents, log },
+        request,
+      ),
+    handlers: {
+      ...createReportHandlers({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin }),
+      apply_check: ({ run }) => recheckApply({ ...services, octokitFor }, run),
+    },
+    stop: async () => {
+      await deliveries.stop();
+      await stopServingTokens();
+    },
+  };
+}

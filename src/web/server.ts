@@ -1,0 +1,75 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { getRequestListener } from '@hono/node-server';
+import { Hono } from 'hono';
+import { checkReadiness, type ReadinessChecks } from './readiness.js';
+
+/** Receives a webhook: GitHub's headers and the raw body in, a status and a line of text out. */
+export type ReceiveWebhook = (request: {
+  header: (name: string) => string | undefined;
+  body: Uint8Array;
+}) => Promise<{ status: 202 | 400 | 401 | 413 | 503; text: string }>;
+
+export interface WebServerOptions {
+  host: string | undefined;
+  port: number;
+  checks: ReadinessChecks;
+  /** Undefined in a process that is only a worker. */
+  receiveWebhook: ReceiveWebhook | undefined;
+  /** What is longer isn't read. */
+  maxBodyBytes: number;
+}
+
+/** Serves webhooks and health on one port. Resolves when it listens. */
+export async function startWebServer(options: WebServerOptions): Promise<{ port: number; close(): Promise<void> }> {
+  const app = new Hono();
+  app.get('/healthz', (c) => c.text('ok'));
+  app.get('/readyz', async (c) => {
+    const readiness = await checkReadiness(options.checks);
+    return c.json(readiness, readiness.ready ? 200 : 503);
+  });
+  const { receiveWebhook } = options;
+  if (receiveWebhook) {
+    app.post('/api/github/webhooks', async (c) => {
+      const body = await readBody(c.req.raw, options.maxBodyBytes);
+      if (body === undefined) return c.text('The payload is too large.', 413);
+      const answer = await receiveWebhook({ body, header: (name) => c.req.header(name) });
+      return c.text(answer.text, answer.status);
+    });
+  }
+  app.notFound((c) => c.text('Not found', 404));
+  app.onError((_, c) => c.text('Internal error', 500));
+
+  const server = createServer(getRequestListener(app.fetch));
+  await listen(server, options.port, options.host);
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: async () => {
+      const closed = new Promise((resolve) => server.close(resolve));
+      server.closeIdleConnections();
+      await closed;
+    },
+  };
+}
+
+/** Yields undefined as soon as there is more than `limit`. */
+async function readBody(request: Request, limit: number): Promise<Uint8Array | undefined> {
+  const pieces: Uint8Array[] = [];
+  let length = 0;
+  for await (const piece of (request.body ?? []) as AsyncIterable<Uint8Array>) {
+    length += piece.byteLength;
+    if (length > limit) return undefined;
+    pieces.push(piece);
+  }
+  return Buffer.concat(pieces);
+}
+
+async function listen(server: Server, port: number, host: string | undefined): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(port, host, () => {
+      server.off('error', reject);
+      resolve();
+    });
+  });
+}

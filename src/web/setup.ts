@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseEnv } from 'node:util';
+import { run } from 'probot';
+import type { Config } from '../config.js';
+import type { Log } from '../log.js';
+
+const CREDENTIALS_FILE = 'app.env';
+
+/** Where the set-up page leaves the credentials of the App that it registered: readable by this user only. */
+export function credentialsFile(dataDirectory: string): string {
+  return join(dataDirectory, CREDENTIALS_FILE);
+}
+
+/** Adds to the environment what the set-up page has left; what is set already wins. */
+export function loadCredentials(dataDirectory: string): void {
+  try {
+    process.loadEnvFile(credentialsFile(dataDirectory));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}
+
+/**
+ * Serves Probot's set-up page, which registers the App from app.yml, until the process is ended. Three of its habits are
+ * not taken over: it doesn't ask smee.io for a channel, GitHub gets the address where webhooks are served, and the file
+ * with the key isn't readable by all. Listens on loopback unless HOST says otherwise: whoever reaches this page decides
+ * which App this server belongs to.
+ */
+export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Promise<void> }> {
+  const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
+  process.env.NO_SMEE_SETUP = 'true';
+  process.env.WEBHOOK_PROXY_URL = `${publicUrl}/api/github/webhooks`;
+  const host = config.host ?? 'localhost';
+  const file = credentialsFile(config.dataDirectory);
+  log.info(`No App yet: open ${publicUrl} to register one on ${config.githubUrl}, then start Signalbox again.`);
+  return run(() => undefined, {
+    env: { PORT: String(config.port), HOST: host },
+    log: log.child({ name: 'setup' }, { level: 'warn' }),
+    updateEnv: (values) => {
+      saveCredentials(file, values).then(
+        () => log.info(`The App is registered; its credentials are in ${file}. Start Signalbox again to use them.`),
+        (error: Error) =>
+          log.error(`The App is registered, but its credentials can't be written to ${file}: ${error.message}`),
+      );
+      return values;
+    },
+  });
+}
+
+async function saveCredentials(file: string, values: Record<string, string | undefined>): Promise<void> {
+  const merged = { ...readCredentials(file), ...values };
+  const lines = Object.entries(merged).map(
+    ([name, value = '']) => `${name}="${value.replace(/^"|"$/g, '').replaceAll('\n', '\\n')}"`,
+  );
+  await writeFile(`${file}.new`, `${lines.join('\n')}\n`, { mode: 0o600 });
+  await rename(`${file}.new`, file);
+}
+
+function readCredentials(file: string): Record<string, string | undefined> {
+  try {
+    return parseEnv(readFileSync(file, 'utf8')) as Record<string, string | undefined>;
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,129 @@
+import { join } from 'node:path';
+import type { Run, RunDiagnostic } from '../db/schema.js';
+import { checkBackend, clearLeftovers, detectBackend, writeBackendOverride } from '../terraform/backend.js';
+import type { Diagnostic } from '../terraform/diagnostic.js';
+import { terraformEnvironment } from '../terraform/environment.js';
+import { init } from '../terraform/init.js';
+import type { Terraform } from '../terraform/install.js';
+import type { StageOptions } from '../terraform/stage.js';
+import { createMask, type Mask } from '../variables/masking.js';
+import type { ActiveRun } from './active-run.js';
+import { RunFailure } from './failure.js';
+import { OutputLog } from './output-log.js';
+import type { WorkDirectory } from './work-directory.js';
+
+/** A run's checkout, ready for Terraform. */
+export interface Prepared {
+  terraform: Terraform;
+  directory: WorkDirectory;
+  /** The root module in the checkout. */
+  module: string;
+  environment: Record<string, string>;
+  mask: Mask;
+  log: OutputLog;
+  /** The type of a backend of the repository's own; undefined where Signalbox keeps the state. */
+  ownBackend: string | undefined;
+  /** Hash of the commit's files. */
+  tree: string;
+}
+
+/** Checks out the run's commit and brings everything in place that Terraform needs. Throws what `describeFailure` knows. */
+export async function prepare(active: ActiveRun): Promise<Prepared> {
+  const { run, worker } = active;
+  const terraform = await worker.terraform();
+  const repository = await worker.db
+    .selectFrom('repositories')
+    .selectAll()
+    .where('id', '=', run.repository_id)
+    .executeTakeFirstOrThrow();
+  const mirror = worker.mirrors.of(repository);
+  await mirror.fetch([run.commit_sha]);
+  active.throwIfStopped();
+
+  const directory = await worker.workDirectories.create(run);
+  await mirror.checkout(run.commit_sha, directory.checkout);
+  const module = join(directory.checkout, run.settings.directory);
+  const tree = await mirror.tree(run.commit_sha, '.');
+  if (!(await mirror.hasDirectory(run.commit_sha, run.settings.directory))) {
+    throw new RunFailure(`There is no directory ${run.settings.directory} at commit ${run.commit_sha.slice(0, 7)}.`);
+  }
+  await clearLeftovers(module, directory.checkout);
+  const backend = await detectBackend(module, directory.checkout);
+  const ownBackend = backend.kind === 'own' ? backend.type : undefined;
+  // A file that can't be parsed is left to `init`, which says what is wrong and where.
+  if (backend.kind === 'none') await writeBackendOverride(module, directory.checkout);
+  const state = ownBackend
+    ? undefined
+    : await worker.stateServer.register({ run, directory: directory.control, readOnly: run.speculative });
+
+  const { environment, masked } = terraformEnvironment({
+    runEnv: run.speculative ? worker.config.planEnv : worker.config.runEnv,
+    from: process.env,
+    home: directory.home,
+    tmp: directory.tmp,
+    pluginCacheDir: join(worker.config.dataDirectory, 'providers'),
+    ...(state ? { state } : {}),
+  });
+  const mask = createMask(masked);
+  active.throwIfStopped();
+  return {
+    terraform,
+    directory,
+    module,
+    environment,
+    mask,
+    log: new OutputLog(worker.db, run, active.stage, mask),
+    ownBackend,
+    tree,
+  };
+}
+
+/** `terraform init` in a prepared checkout, and a look at where the state would really go. */
+export async function initialise(active: ActiveRun, prepared: Prepared): Promise<Awaited<ReturnType<typeof init>>> {
+  const result = await init(stageOptions(active, prepared, `${active.stage}-init`));
+  if (result.outcome === 'initialised' && prepared.ownBackend === undefined) await checkBackend(prepared.module);
+  return result;
+}
+
+/** `name` is unlike that of any other process of this attempt. */
+export function stageOptions(active: ActiveRun, prepared: Prepared, name: string): StageOptions {
+  return {
+    terraform: prepared.terraform,
+    workspaceDirectory: prepared.module,
+    controlDirectory: join(prepared.directory.control, `${active.run.attempt}-${name}`),
+    environment: prepared.environment,
+    onText: (text) => prepared.log.append(text),
+    signals: active.signals,
+  };
+}
+
+/** Terraform's diagnostics as the record keeps them: secrets masked, files named from the repository's root. */
+export function recordDiagnostics(
+  run: Run,
+  { mask }: Pick<Prepared, 'mask'>,
+  diagnostics: Diagnostic[],
+): RunDiagnostic[] {
+  return diagnostics.map(({ severity, summary, detail, address, range }) => ({
+    severity,
+    summary: mask.mask(summary),
+    detail: mask.mask(detail),
+    ...(address === undefined ? {} : { address }),
+    ...(range === undefined
+      ? {}
+      : {
+          file: join(run.settings.directory, range.filename),
+          startLine: range.startLine,
+          endLine: range.endLine,
+        }),
+  }));
+}
+
+/** The first error in one line, for the title of a check run. */
+export function firstError(diagnostics: RunDiagnostic[], otherwise: string): string {
+  return diagnostics.find(({ severity }) => severity === 'error')?.summary ?? otherwise;
+}
+
+/** What the workspace's state depends on: where it is kept, and whose it is. */
+export function stateIdentity(run: Run, { ownBackend }: Pick<Prepared, 'ownBackend'>): string {
+  return `${ownBackend ?? 'signalbox'}:${run.settings.directory}`;
+}

@@ -1,0 +1,183 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { Run } from '../../src/db/schema.js';
+import { actionsOf, conclusionOf } from '../../src/reports/buttons.js';
+import { runCheck } from '../../src/reports/check-run.js';
+import { byteLength } from '../../src/reports/markdown.js';
+import { isFinal, isLegal, type RunState, speculativeRun, standardRun } from '../../src/runs/machine.js';
+import { event, HEAD, planSummary, pullRequest, report, run } from './examples.js';
+
+const title = (overrides: Partial<Run>) => runCheck(run(overrides), report()).output.title;
+const summary = (overrides: Partial<Run>, more = {}) => runCheck(run(overrides), report(more)).output.summary;
+const change = planSummary({ add: 3, change: 1 });
+
+describe('the title', () => {
+  test('counts what a plan would do', () => {
+    expect(title({ state: 'needs_confirmation', plan_summary: change })).toBe('3 to add, 1 to change, 0 to destroy');
+    expect(title({ state: 'needs_confirmation', plan_summary: planSummary({ add: 1, replace: 2 }) })).toBe(
+      '1 to add, 0 to change, 0 to destroy, 2 to replace',
+    );
+    expect(title({ state: 'planned', speculative: true, plan_summary: planSummary({ outputs: 2 }) })).toBe(
+      '0 to add, 0 to change, 0 to destroy, 2 outputs',
+    );
+  });
+
+  test('counts the progress of an apply', () => {
+    const progress = { total: 40, applied: 12, failed: 0, inFlight: [] };
+    expect(title({ state: 'applying', progress })).toBe('12 of 40 applied');
+    expect(title({ state: 'applied', plan_summary: change })).toBe('3 added, 1 changed, 0 destroyed');
+  });
+
+  test('says what a pending run waits for', () => {
+    const waiting = (queue: object) => runCheck(run(), report({ queue: queue as never })).output.title;
+    const since = new Date('2026-11-24T08:00:00Z');
+    const waitsFor = { run: 'run-A', state: 'needs_confirmation', since, githubId: 5 };
+    expect(waiting({ ahead: 0, waitsFor })).toBe('Waiting for run-A (Needs Confirmation)');
+    expect(waiting({ ahead: 2, waitsFor })).toBe('Waiting for run-A (Needs Confirmation) and 2 other runs');
+    expect(waiting({ ahead: 0, heldFor: { pullRequest: 7 } })).toBe('Held for pull request #7');
+    expect(waiting({ ahead: 0 })).toBe('Waiting for a free worker');
+  });
+
+  test('names what went wrong', () => {
+    const diagnostics = [{ severity: 'error' as const, summary: 'Unsupported\nargument', detail: '' }];
+    expect(title({ state: 'plan_errored', diagnostics })).toBe('Plan errored: Unsupported argument');
+    expect(title({ state: 'plan_errored', error: 'The disk is full.\nMore' })).toBe('Plan errored: The disk is full.');
+  });
+});
+
+describe('the buttons', () => {
+  const states = [...Object.keys(standardRun)] as RunState[];
+
+  test('are those that the machine allows, for every state of both kinds of run', () => {
+    for (const speculative of [false, true]) {
+      for (const state of speculative ? (Object.keys(speculativeRun) as RunState[]) : states) {
+        const of = { state, speculative, commit_sha: HEAD };
+        const identifiers = actionsOf(of).map(({ identifier }) => identifier);
+        const waits = conclusionOf(of) !== undefined && !isFinal(state);
+        expect(identifiers.includes('apply')).toBe(waits && isLegal(of, 'confirmed'));
+        expect(identifiers.includes('discard')).toBe(waits && isLegal(of, 'discarded'));
+      }
+    }
+  });
+
+  test('offer to apply the plan of an open pull request at its head, and of no other', () => {
+    const planned = { state: 'planned' as const, speculative: true, commit_sha: HEAD };
+    const offered = (pull?: ReturnType<typeof pullRequest>) => actionsOf(planned, pull).length > 0;
+    expect(offered(pullRequest())).toBe(true);
+    expect(offered(pullRequest({ head_sha: 'other' }))).toBe(false);
+    expect(offered(pullRequest({ state: 'merged' }))).toBe(false);
+    expect(offered(undefined)).toBe(false);
+  });
+
+  test('stay within GitHub limits', () => {
+    for (const action of actionsOf({ state: 'needs_confirmation', speculative: false, commit_sha: HEAD })) {
+      expect(action.label.length).toBeLessThanOrEqual(20);
+      expect(action.description.length).toBeLessThanOrEqual(40);
+      expect(action.identifier.length).toBeLessThanOrEqual(20);
+    }
+  });
+});
+
+describe('the summary', () => {
+  test('shows what differs from the reviewed plan', () => {
+    const differences = [{ kind: 'provisioner', address: 'terraform_data.a', detail: 'local-exec `rm` | changed' }];
+    const text = summary({ state: 'needs_confirmation', approved_by: 'bob', differences, plan_summary: change });
+    expect(text).toContain('differs from the one that bob approved');
+    expect(text).toContain('| `provisioner` | `terraform_data.a` | ``local-exec `rm` \\| changed`` |');
+  });
+
+  test('answers buttons that were refused, the newest first', () => {
+    const timeline = [
+      event('created', '09:00:00'),
+      event('refused', '09:01:00', { actor: 'mallory', detail: 'Only people with write access may apply.' }),
+      event('refused', '09:02:00', { actor: 'bob', detail: 'The run is Applied.' }),
+    ];
+    const text = summary({ state: 'applied', confirmed_by: 'alice' }, { timeline });
+    expect(text).toContain(
+      '- 2026-11-24 09:02:00 UTC, bob: `The run is Applied.`\n- 2026-11-24 09:01:00 UTC, mallory:',
+    );
+  });
+
+  test('has the timeline with durations', () => {
+    expect(summary({ state: 'needs_confirmation', plan_summary: change })).toContain(
+      '| Planning | 2026-11-24 09:02:12 | 14 s |  |',
+    );
+  });
+});
+
+test('diagnostics become annotations on their lines, errors first, fifty at most', () => {
+  const warning = { severity: 'warning' as const, summary: 'Old', detail: '', file: 'main.tf', startLine: 3 };
+  const error = {
+    severity: 'error' as const,
+    summary: 'Bad',
+    detail: 'Why',
+    file: 'main.tf',
+    startLine: 7,
+    endLine: 8,
+  };
+  const nowhere = { severity: 'error' as const, summary: 'Nowhere', detail: '' };
+  const check = runCheck(run({ state: 'plan_errored', diagnostics: [warning, nowhere, error] }), report());
+  expect(check.output.annotations).toEqual([
+    { path: 'main.tf', start_line: 7, end_line: 8, annotation_level: 'failure', title: 'Bad', message: 'Why' },
+    { path: 'main.tf', start_line: 3, end_line: 3, annotation_level: 'warning', title: 'Old', message: 'Old' },
+  ]);
+  const many = runCheck(run({ state: 'plan_errored', diagnostics: Array(80).fill(error) }), report());
+  expect(many.output.annotations).toHaveLength(50);
+  expect(many.output.summary).toContain('50 of 80 are shown on their lines.');
+});
+
+test('an apply stands above its plan, both fenced', () => {
+  const check = runCheck(
+    run({ state: 'applied' }),
+    report({ planOutput: '\u001b[32m+ create\u001b[0m ```', applyOutput: 'Apply complete!' }),
+  );
+  expect(check.output.text).toBe(
+    '#### Apply\n\n```text\nApply complete!\n```\n\n#### Plan\n\n````text\n+ create ```\n````\n',
+  );
+});
+
+test('no run is too much for GitHub', () => {
+  const wild = fc.oneof(
+    fc.string({ maxLength: 40 }),
+    fc.constantFrom(
+      '`'.repeat(70_000),
+      '|'.repeat(3_000),
+      '\u202e'.repeat(9_000),
+      '😀'.repeat(20_000),
+      '\n'.repeat(9_000),
+    ),
+  );
+  const state = fc.constantFrom(...(Object.keys(standardRun) as RunState[]));
+  fc.assert(
+    fc.property(state, wild, wild, wild, fc.integer({ min: 0, max: 300 }), (inState, a, b, c, many) => {
+      const check = runCheck(
+        run({
+          state: inState,
+          commit_message: a,
+          branch: b,
+          actor: c,
+          error: a,
+          plan_summary: planSummary({ add: many }),
+          progress: { total: 9, applied: 1, failed: 1, inFlight: Array(many).fill(b) },
+          differences: Array(many).fill({ kind: a, address: b, detail: c }),
+          diagnostics: Array(many).fill({ severity: 'error', summary: a, detail: b, file: 'a.tf', startLine: 1 }),
+        }),
+        report({
+          timeline: Array.from({ length: many }, (_, index) =>
+            event(index % 2 ? 'refused' : 'plan_started', '09:00:00', { actor: a, detail: c }),
+          ),
+          planOutput: `${a}\n${b}`.repeat(3),
+          applyOutput: `${b}${c}`.repeat(3),
+        }),
+      );
+      expect(byteLength(check.output.summary)).toBeLessThanOrEqual(65_535);
+      expect(byteLength(check.output.text ?? '')).toBeLessThanOrEqual(65_535);
+      expect(check.output.title.length).toBeLessThanOrEqual(320);
+      expect(check.output.title).not.toContain('\n');
+      expect(check.output.annotations.length).toBeLessThanOrEqual(50);
+      expect(check.actions.length).toBeLessThanOrEqual(3);
+      expect(check.status === 'completed').toBe(check.conclusion !== undefined);
+    }),
+    { numRuns: 60 },
+  );
+});

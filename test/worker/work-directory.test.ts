@@ -1,0 +1,73 @@
+import { execFileSync } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WorkDirectories } from '../../src/worker/work-directory.js';
+
+let root: string;
+let directories: WorkDirectories;
+beforeEach(() => {
+  root = mkdtempSync(join(tmpdir(), 'signalbox-work-'));
+  directories = new WorkDirectories(join(root, 'runs'));
+});
+afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+const standard = (id: string) => ({ id, workspace_id: 7, speculative: false });
+
+test('standard runs of a workspace share one path, speculative runs have one each', () => {
+  expect(directories.of(standard('run-a')).root).toBe(join(root, 'runs', '7'));
+  expect(directories.of(standard('run-b'))).toEqual(directories.of(standard('run-a')));
+  expect(directories.of({ ...standard('run-c'), speculative: true }).root).toBe(join(root, 'runs', 'run-c'));
+});
+
+test('all of it is for this user only, and empty each time', async () => {
+  const directory = await directories.create(standard('run-a'));
+  for (const path of Object.values(directory)) expect(lstatSync(path).mode & 0o777).toBe(0o700);
+  writeFileSync(join(directory.checkout, 'left'), 'x');
+  await directories.create(standard('run-b'));
+  expect(readdirSync(directory.checkout)).toEqual([]);
+  await directories.remove(standard('run-b'));
+  expect(readdirSync(join(root, 'runs'))).toEqual([]);
+  await directories.remove(standard('run-b'));
+});
+
+test('links are removed, not what they lead to; read-only directories and endless paths are removed too', async () => {
+  const outside = join(root, 'outside');
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'file'), 'x');
+  chmodSync(outside, 0o755);
+  const { checkout } = await directories.create(standard('run-a'));
+  symlinkSync(outside, join(checkout, 'link'));
+  mkdirSync(join(checkout, 'locked'));
+  writeFileSync(join(checkout, 'locked', 'file'), 'x', { mode: 0o400 });
+  chmodSync(join(checkout, 'locked'), 0o555);
+  const name = 'd'.repeat(200);
+  execFileSync('sh', ['-c', `for n in $(seq 30); do mkdir ${name} && cd -P ${name} || exit 1; done`], {
+    cwd: checkout,
+  });
+  await directories.remove(standard('run-a'));
+  expect(readdirSync(join(root, 'runs'))).toEqual([]);
+  expect(readdirSync(outside)).toEqual(['file']);
+  expect(lstatSync(outside).mode & 0o777).toBe(0o755);
+});
+
+test('state that the record may not have survives its directory', async () => {
+  const { control } = await directories.create(standard('run-a'));
+  mkdirSync(join(control, 'state'));
+  writeFileSync(join(control, 'state', '0000000001.snapshot'), 'sealed');
+  await directories.create(standard('run-b'));
+  expect(existsSync(join(control, 'state'))).toBe(false);
+  const [kept = ''] = readdirSync(join(root, 'runs', 'kept'));
+  expect(kept).toMatch(/^7-\d{4}-/);
+  expect(readdirSync(join(root, 'runs', 'kept', kept))).toEqual(['0000000001.snapshot']);
+});
