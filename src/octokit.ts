@@ -1,6 +1,9 @@
 import { ProbotOctokit } from 'probot';
 import type { Config } from './config.js';
 
+/** A GitHub that doesn't answer for so long isn't going to, in ms. */
+const PATIENCE_MS = 30_000;
+
 /** Octokit as Probot builds it, signed in as one installation of the App. */
 export type InstallationOctokit = InstanceType<typeof ProbotOctokit>;
 
@@ -17,6 +20,12 @@ export function octokitClass(config: Config): typeof ProbotOctokit {
     baseUrl: config.githubApiUrl,
     throttle: { enabled: false },
     retry: { enabled: false },
-    request: { ...(options.request as object | undefined), timeout: 30_000 },
+    request: { ...(options.request as object | undefined), fetch: fetchWithin },
   })) as typeof ProbotOctokit;
+}
+
+/** Octokit has no time limit of its own. */
+function fetchWithin(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
+  const limit = AbortSignal.timeout(PATIENCE_MS);
+  return fetch(url, { ...init, signal: init.signal ? AbortSignal.any([init.signal, limit]) : limit });
 }

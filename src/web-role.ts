@@ -30,20 +30,35 @@ export interface SignedInApp {
  * Probot with explicit options: what it would read from the environment by itself has traps (a secret of its own when none
  * is set, calls that hang while the queue's Redis is away).
  */
-export async function signIn(config: Config, app: AppCredentials, record: OpenRecord, log: Log): Promise<SignedInApp> {
+export async function signIn(
+  config: Config,
+  credentials: AppCredentials,
+  record: OpenRecord,
+  log: Log,
+): Promise<SignedInApp> {
   const probot = new Probot({
-    appId: app.id,
-    privateKey: app.privateKey,
-    secret: app.webhookSecret,
+    appId: credentials.id,
+    privateKey: credentials.privateKey,
+    secret: credentials.webhookSecret,
     baseUrl: config.githubApiUrl,
     Octokit: octokitClass(config),
     log: log.child({ name: 'probot' }, { level: 'warn' }),
   });
   await probot.ready();
+  const app = await probot.auth();
+  let slug: Promise<string> | undefined;
   return {
     probot,
     octokitFor: (installation) => probot.auth(installation),
-    mint: createMint(record.db, await probot.auth()),
+    mint: createMint(record.db, app),
+    // Asked for when it is first needed: GitHub may be away when Signalbox starts.
+    botLogin: () => {
+      slug ??= app.rest.apps.getAuthenticated().then(({ data }) => `${data?.slug}[bot]`);
+      slug.catch(() => {
+        slug = undefined;
+      });
+      return slug;
+    },
   };
 }
 

@@ -38,7 +38,8 @@ export async function openRecord(options: {
 }): Promise<OpenRecord> {
   const { log } = options;
   let embedded: EmbeddedPostgres | undefined;
-  if (options.databaseUrl === undefined) embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
+  if (options.databaseUrl === undefined)
+    embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
   const url = embedded?.url ?? options.databaseUrl ?? '';
   const onError = (error: Error) => log.warn({ err: { message: error.message } }, 'A connection to PostgreSQL broke');
   const pool = createPool({ connectionString: url, max: BASE_CONNECTIONS + options.slots, onError });
@@ -90,7 +91,10 @@ async function waitFor(db: Db, log: Log): Promise<void> {
 /** Wrong passwords and missing databases don't mend themselves; refused connections and servers that start up do. */
 function isTemporary(error: unknown): boolean {
   const code = (error as { code?: string }).code ?? '';
-  return ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', '57P03', '53300'].includes(code) || code === '';
+  return (
+    ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', '57P03', '53300'].includes(code) ||
+    code === ''
+  );
 }
 
 function describe(error: unknown): string {

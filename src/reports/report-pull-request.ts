@@ -26,7 +26,7 @@ export async function reportPullRequest(context: ReportContext, repositoryId: nu
   const digest = digestOf(body);
   if (pullRequest.comment_id !== null && pullRequest.comment_digest === digest) return;
   const final = rows?.every(({ run }) => run && (isFinal(run.state) || run.state === 'needs_confirmation')) ?? false;
-  if (!final && pullRequest.comment_id !== null) await waitForPace(context, pullRequest);
+  if (!final && pullRequest.comment_digest !== null) await waitForPace(context, pullRequest);
   await send(context, repository, pullRequest, body, digest, final);
 }
 

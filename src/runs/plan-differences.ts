@@ -1,5 +1,5 @@
 import { compare } from './canonical.js';
-import type { ConfigurationPart, PlanParts, ResourcePart } from './reviewed-plan.js';
+import type { ConfigurationPart, PlanParts, ResourcePart } from './plan-parts.js';
 
 /** One thing in which a fresh plan differs from the reviewed one, in the terms of who reviewed it. */
 export interface Difference {

@@ -78,9 +78,19 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   };
 }
 
-/** `terraform init` in a prepared checkout, and a look at where the state would really go. */
+/**
+ * `terraform init` in a prepared checkout, and a look at where the state would really go. What it prints is the same in
+ * every run, and of interest only when something is wrong.
+ */
 export async function initialise(active: ActiveRun, prepared: Prepared): Promise<Awaited<ReturnType<typeof init>>> {
-  const result = await init(stageOptions(active, prepared, `${active.stage}-init`));
+  let text = '';
+  const result = await init({
+    ...stageOptions(active, prepared, `${active.stage}-init`),
+    onText: (more) => {
+      text += more;
+    },
+  });
+  if (result.outcome !== 'initialised' || result.diagnostics.length > 0) prepared.log.append(text);
   if (result.outcome === 'initialised' && prepared.ownBackend === undefined) await checkBackend(prepared.module);
   return result;
 }

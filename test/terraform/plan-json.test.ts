@@ -4,7 +4,6 @@ import { writeBackendOverride } from '../../src/terraform/backend.js';
 import { init } from '../../src/terraform/init.js';
 import { plan } from '../../src/terraform/plan.js';
 import { summarizePlan } from '../../src/terraform/plan-summary.js';
-import { hideMarked, REDACTED, redact } from '../../src/terraform/redact.js';
 import { readStateSummary, StateFileError } from '../../src/terraform/state-file.js';
 import { prepare, removeTemporaryDirectories, startStateServer, writeFiles } from './support.js';
 
@@ -86,79 +85,6 @@ output "fresh" { value = 1 }
     ],
   });
   expect(summarizePlan({})).toMatchObject({ add: 0, outputs: 0, resources: [] });
-});
-
-describe('redaction', () => {
-  test('leaves no sensitive value in a plan, and everything else', async () => {
-    const configuration = (suffix: string) => `
-variable "secret" {
-  default   = { a = "hunter2-${suffix}", b = ["hunter3-${suffix}"] }
-  sensitive = true
-}
-resource "terraform_data" "a" {
-  input = { open = "visible-${suffix}", hidden = var.secret.a }
-}
-module "m" {
-  source = "./m"
-  inner  = var.secret
-}
-output "s" {
-  value     = var.secret
-  sensitive = true
-}
-output "o" { value = "visible-output-${suffix}" }
-`;
-    const { stage, planFile, workspaceDirectory } = await prepare(
-      {
-        'main.tf': configuration('1'),
-        'm/main.tf': `variable "inner" {
-  default   = "hunter4"
-  sensitive = true
-}
-resource "terraform_data" "b" { input = var.inner }
-`,
-      },
-      server.environment,
-    );
-    await writeBackendOverride(workspaceDirectory);
-    await init(stage('init'));
-    await plan({ ...stage('plan'), planFile });
-    await apply({ ...stage('apply'), planFile });
-    writeFiles(workspaceDirectory, { 'main.tf': configuration('2') });
-    const planned = await plan({ ...stage('plan-2'), planFile });
-    if (planned.outcome !== 'changes') throw new Error(planned.outcome);
-
-    const before = JSON.stringify(planned.plan);
-    const shown = redact(planned.plan);
-    expect(JSON.stringify(planned.plan)).toBe(before);
-    for (const part of [
-      'variables',
-      'planned_values',
-      'resource_changes',
-      'output_changes',
-      'configuration',
-    ] as const) {
-      expect(JSON.stringify(planned.plan[part])).toContain('hunter');
-    }
-    // terraform_data hands its input on as an output that it doesn't mark: known to Terraform, and its matter.
-    const text = JSON.stringify(shown, (key, value) => (key === 'output' ? undefined : value));
-    expect(text).not.toContain('hunter');
-    expect(text).toContain('visible-1');
-    expect(text).toContain('visible-2');
-    expect(text).toContain('visible-output-2');
-    expect(shown.variables).toEqual({ secret: { value: REDACTED } });
-  });
-
-  test('follows marks of any shape', () => {
-    expect(hideMarked({ a: 1, b: [1, { c: 2 }] }, { a: true, b: [false, { c: true }] })).toEqual({
-      a: REDACTED,
-      b: [1, { c: REDACTED }],
-    });
-    expect(hideMarked({ a: 1 }, false)).toEqual({ a: 1 });
-    expect(hideMarked([1], true)).toBe(REDACTED);
-    expect(hideMarked(null, true)).toBeNull();
-    expect(redact('no object')).toBe('no object');
-  });
 });
 
 describe('a state snapshot', () => {

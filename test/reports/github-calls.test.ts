@@ -1,0 +1,55 @@
+import { expect, jest, test } from '@jest/globals';
+import type { InstallationOctokit } from '../../src/octokit.js';
+import { RetryLater } from '../../src/queue/outbox-pump.js';
+import { GitHubCalls, mayHaveHappened, Refused } from '../../src/reports/github-calls.js';
+import { Budget } from '../../src/reports/pacing.js';
+
+const octokit = {} as InstallationOctokit;
+const failure = (status: number, headers: Record<string, string> = {}, message = 'No') =>
+  Object.assign(new Error(message), { status, response: { headers } });
+
+function calls() {
+  const octokitFor = jest.fn(async (_: number, __?: { fresh: boolean }) => octokit);
+  const log = { warn: jest.fn() };
+  return { octokitFor, log, github: new GitHubCalls(octokitFor, new Budget(100, () => 0), log) };
+}
+
+const outcome = (github: GitHubCalls, error: unknown) =>
+  github.write(1, { final: true }, async () => Promise.reject(error)).catch((reason: unknown) => reason);
+
+test('a token that GitHub does not know any more is replaced at the next try', async () => {
+  const { github, octokitFor } = calls();
+  expect(await outcome(github, failure(401))).toMatchObject({ status: 401 });
+  await github.read(1, async () => 'fine');
+  await github.read(1, async () => 'fine');
+  expect(octokitFor.mock.calls).toEqual([[1], [1, { fresh: true }], [1]]);
+});
+
+test.each([
+  ['a secondary limit with a time', failure(403, { 'retry-after': '7' }), 7_000],
+  ['a secondary limit without one', failure(403, {}, 'You have exceeded a secondary rate limit.'), 60_000],
+  ['too many requests', failure(429), 60_000],
+  [
+    "a primary limit, by GitHub's own clock",
+    failure(403, { 'x-ratelimit-remaining': '0', 'x-ratelimit-reset': '1000', date: 'Thu, 01 Jan 1970 00:15:00 GMT' }),
+    100_000,
+  ],
+])('%s stops everything of the installation for that long', async (_, error, ms) => {
+  const { github, log } = calls();
+  expect(await outcome(github, error)).toMatchObject({ name: 'RetryLater', ms });
+  await expect(github.read(1, async () => 'fine')).rejects.toThrow(RetryLater);
+  await expect(github.read(2, async () => 'fine')).resolves.toBe('fine');
+  expect(log.warn).toHaveBeenCalledTimes(1);
+});
+
+test.each([404, 410, 422, 403, 451])('%d is a no', async (status) => {
+  const error = await outcome(calls().github, failure(status));
+  expect(error).toBeInstanceOf(Refused);
+  expect(mayHaveHappened(error)).toBe(false);
+});
+
+test.each([500, 502, 503])('%d leaves open whether it was done', async (status) => {
+  const error = await outcome(calls().github, failure(status));
+  expect(error).toMatchObject({ status });
+  expect(mayHaveHappened(error)).toBe(true);
+});
