@@ -63,11 +63,12 @@ async function startRoles(config: Config, log: Log, stops: Stop[]): Promise<void
   const dispatch = new DispatchQueue(backend, workspaces);
 
   const signedIn = config.app && (await signIn(config, config.app, record, log));
-  const { tokenFor } = createTokenSource({ db, encryption, notifications, mint: signedIn?.mint });
+  const tokens = createTokenSource({ db, encryption, notifications, mint: signedIn?.mint });
   const mirrors = new Mirrors({
     directory: join(config.dataDirectory, 'mirrors'),
     githubUrl: config.githubUrl,
-    tokenFor,
+    tokenFor: tokens.tokenFor,
+    forgetToken: tokens.forget,
     log,
   });
   const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;

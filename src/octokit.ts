@@ -7,8 +7,11 @@ const PATIENCE_MS = 30_000;
 /** Octokit as Probot builds it, signed in as one installation of the App. */
 export type InstallationOctokit = InstanceType<typeof ProbotOctokit>;
 
-/** Yields the Octokit of an installation. Tokens are cached by it and fetched anew before they expire. */
-export type OctokitFor = (installation: number) => Promise<InstallationOctokit>;
+/**
+ * Yields the Octokit of an installation. Tokens are cached by it and fetched anew before they expire; `fresh` fetches one
+ * at once, because GitHub has refused the last one.
+ */
+export type OctokitFor = (installation: number, options?: { fresh: boolean }) => Promise<InstallationOctokit>;
 
 /**
  * Probot's Octokit without its own ideas about time: its throttling makes five comments take 13 s, and a POST that it

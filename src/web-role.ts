@@ -49,7 +49,11 @@ export async function signIn(
   let slug: Promise<string> | undefined;
   return {
     probot,
-    octokitFor: (installation) => probot.auth(installation),
+    octokitFor: async (installation, { fresh } = { fresh: false }) => {
+      const octokit = await probot.auth(installation);
+      if (fresh) await octokit.auth({ type: 'installation', installationId: installation, refresh: true });
+      return octokit;
+    },
     mint: createMint(record.db, app),
     // Asked for when it is first needed: GitHub may be away when Signalbox starts.
     botLogin: () => {

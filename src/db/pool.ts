@@ -27,6 +27,8 @@ export function createPool(options: {
     types,
     connectionTimeoutMillis: 10_000,
     keepAlive: true,
+    // A database host that vanishes without a word is noticed in seconds, not hours.
+    keepAliveInitialDelayMillis: 10_000,
     application_name: 'signalbox',
   });
   pool.on('error', options.onError);

@@ -27,6 +27,11 @@ export class RepositoryGone extends MirrorError {
   }
 }
 
+/** GitHub grants no token for the repository: the App isn't installed there any more, or may not read it. */
+export class TokenRefused extends MirrorError {
+  override name = 'TokenRefused';
+}
+
 /** GitHub can't be reached, or doesn't answer as it should. Worth waiting for. */
 export class GitUnavailable extends MirrorError {
   override name = 'GitUnavailable';

@@ -7,7 +7,7 @@ import { discardRepository, ensureRepository, removeStaleLock } from './bare-rep
 import { type Checkout, checkSize, warningsOf, writeFiles } from './checkout.js';
 import { fetchFailure, lockHeld, saysCorrupt } from './fetch-failure.js';
 import { GitCommand, GitExit, gitEnvironment } from './git-command.js';
-import { GitUnavailable, PathUnreadable } from './git-error.js';
+import { GitUnavailable, PathUnreadable, RepositoryGone } from './git-error.js';
 import { differingPaths, listTree, resolveFiles, type TreeEntry, treeOf } from './tree.js';
 
 export interface MirrorsOptions {
@@ -17,6 +17,8 @@ export interface MirrorsOptions {
   githubUrl: string;
   /** A token that may read the repository. What it throws is passed on. */
   tokenFor: (repositoryId: number) => Promise<string>;
+  /** GitHub has refused the token: the next one shall be a new one. */
+  forgetToken?: (repositoryId: number) => Promise<void>;
   log: Log;
   /** A fetch that takes longer is given up, in ms. */
   fetchTimeoutMs?: number;
@@ -166,6 +168,7 @@ export class Mirror {
     await mkdir(this.#home, { recursive: true, mode: 0o700 });
     await ensureRepository(this.#directory, (directory) => this.#commandIn(directory));
     const deadline = Date.now() + LOCK_PATIENCE_MS;
+    let refused = false;
     for (let pause = 50; ; pause = Math.min(pause * 2, 1_000)) {
       const missing = await this.#missing(shas);
       if (missing.length === 0) return;
@@ -174,7 +177,14 @@ export class Mirror {
       } catch (error) {
         if (!(error instanceof GitExit)) throw error;
         const lock = lockHeld(error.stderr);
-        if (lock === undefined) throw fetchFailure(error, this.#fullName) ?? error;
+        if (lock === undefined) {
+          const failure = fetchFailure(error, this.#fullName);
+          // An App that was installed anew has new tokens, though the old ones haven't expired.
+          if (!(failure instanceof RepositoryGone) || refused) throw failure ?? error;
+          refused = true;
+          await this.#options.forgetToken?.(this.#repository.id);
+          continue;
+        }
         if (Date.now() > deadline) throw new GitUnavailable(this.#fullName, 'another process keeps its mirror locked');
         if (lock.file !== undefined) await removeStaleLock(lock.file, 2 * this.#fetchTimeoutMs);
         await new Promise((resolve) => setTimeout(resolve, pause * (0.5 + Math.random())));

@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import { type Notifications, notify } from '../db/notifications.js';
 import type { Db } from '../db/pool.js';
+import { TokenRefused } from '../git/git-error.js';
 import type { Log } from '../log.js';
 import type { InstallationOctokit } from '../octokit.js';
 import type { Encryption } from '../variables/encryption.js';
@@ -20,11 +21,6 @@ export interface TokenSource {
   tokenFor(repositoryId: number): Promise<string>;
   /** Git refused the token: the next one is a new one. */
   forget(repositoryId: number): Promise<void>;
-}
-
-/** GitHub grants no token for the repository: the App isn't installed there any more, or may not read it. */
-export class TokenRefused extends Error {
-  override name = 'TokenRefused';
 }
 
 const SPARE_MINUTES = 10;

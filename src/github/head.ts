@@ -4,7 +4,7 @@ import { CommitGone, type Mirror } from '../git/mirror.js';
 import { enqueue, type SettingsProblem } from '../queue/outbox.js';
 import { cancelRun } from '../runs/actions.js';
 import { createRun } from '../runs/create.js';
-import { unfinishedRunsOf } from '../runs/store.js';
+import { plannedRunsOf, unfinishedRunsOf } from '../runs/store.js';
 import { SETTINGS_FILE } from '../workspaces/settings-file.js';
 import { affectedBy, type LoadedSettings, loadSettings, readSettings } from '../workspaces/sync.js';
 import type { ChangedPaths } from '../workspaces/triggers.js';
@@ -94,8 +94,10 @@ export async function planHead(tx: Tx, seen: PullRequest, head: Head, request: P
   }
 
   const { repository_id: repository, number } = pullRequest;
+  // Plans of earlier heads lose their Apply button, those of this one get it.
   await enqueue(
     tx,
+    ...(await plannedRunsOf(tx, repository, number)).map((run) => ({ kind: 'run_report' as const, run })),
     { kind: 'pull_request_report', repository, number },
     { kind: 'head_report', repository, sha: head.sha },
   );

@@ -1,6 +1,6 @@
 import type { PullRequest } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
-import { unfinishedRunsOf } from '../runs/store.js';
+import { plannedRunsOf, unfinishedRunsOf } from '../runs/store.js';
 import type { Received } from './handling.js';
 import { endRun, lookAtHead, planHead } from './head.js';
 import { lookAtHolds, resolveHolds } from './hold.js';
@@ -45,6 +45,7 @@ async function close(event: Received<'pull_request'>, pullRequest: PullRequest):
     await resolveHolds(tx, pullRequest, event.payload.sender?.login ?? 'ghost', end);
     await enqueue(
       tx,
+      ...(await plannedRunsOf(tx, repository, number)).map((run) => ({ kind: 'run_report' as const, run })),
       { kind: 'pull_request_report', repository, number },
       { kind: 'head_report', repository, sha: pullRequest.head_sha },
     );

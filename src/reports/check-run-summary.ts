@@ -4,7 +4,7 @@ import { canAnnotate, MAX_ANNOTATIONS } from './annotations.js';
 import { canApplyPlan } from './buttons.js';
 import type { RunReport } from './check-run-content.js';
 import { cutMiddle } from './long-text.js';
-import { boundedTable, code, fence, login, MAX_BYTES, oneLine, shorten, table } from './markdown.js';
+import { boundedTable, code, fence, login, MAX_BYTES, oneLine, sentence, shorten, table } from './markdown.js';
 import {
   ACTIONS,
   cause,
@@ -18,7 +18,6 @@ import {
   pullRequestLink,
   runUrl,
   stateWords,
-  toDo,
 } from './words.js';
 
 /**
@@ -62,13 +61,13 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
     case 'planning':
       return `\`terraform plan\` is running.${canceling}`;
     case 'planned':
-      return plan ? `The plan has ${toDo(plan)}.` : '';
+      return 'This is what applying would change. Nothing was applied.';
     case 'no_changes':
       return 'The infrastructure is what the configuration says: there is nothing to apply.';
     case 'needs_confirmation':
       return run.differences?.length
         ? `The fresh plan differs from the one that ${login(run.approved_by ?? run.actor)} approved, so it was not applied.`
-        : 'Nothing is applied until somebody confirms this plan.';
+        : `${whyItWaits(timeline)}Nothing is applied until somebody confirms this plan.`;
     case 'confirmed':
       return `${confirmation(run)} It is applied as soon as a worker is free.`;
     case 'applying':
@@ -85,6 +84,12 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
   }
 }
 
+/** A run that would have applied by itself says why it waits after all. */
+function whyItWaits(timeline: RunEvent[]): string {
+  const reason = timeline.findLast(({ type }) => type === 'plan_ready')?.detail;
+  return reason ? `${sentence(reason)} ` : '';
+}
+
 function confirmation(run: Run): string {
   if (run.confirmed_by === null) return '';
   if (run.confirmed_by === 'auto-apply') return 'Confirmed by auto-apply.';
@@ -95,10 +100,10 @@ function ending(run: Run, timeline: RunEvent[]): string {
   const event = timeline.findLast(({ type }) => type === run.state);
   const who = event?.actor ?? (run.state === 'canceled' ? run.cancel_requested_by : null);
   const by = who ? `By ${login(who)}.` : '';
-  const reason = event?.detail ? code(event.detail, 300) : '';
+  const reason = event?.detail ? sentence(event.detail) : '';
   const applied = run.progress !== null || timeline.some(({ type }) => type === 'apply_started');
   const left = applied ? 'What was applied until then is in the state.' : 'Nothing was applied.';
-  return [by, reason && `${reason}.`, left].filter(Boolean).join(' ');
+  return [by, reason, left].filter(Boolean).join(' ');
 }
 
 function waiting(
@@ -242,7 +247,7 @@ function notes(events: RunEvent[]): string {
     .slice(0, NOTES_SHOWN)
     .map(
       ({ at, actor, detail }) =>
-        `- ${moment(at)} UTC${actor ? `, ${login(actor)}` : ''}: ${code(detail ?? 'refused', 300)}`,
+        `- ${moment(at)} UTC${actor ? `, ${login(actor)}` : ''}: ${sentence(detail ?? 'refused')}`,
     );
   const rest = refused.length - lines.length;
   if (rest > 0) lines.push(`- and ${rest} earlier`);
@@ -252,7 +257,6 @@ function notes(events: RunEvent[]): string {
 function facts(run: Run, { addresses, repository }: RunReport): string {
   const [subject = ''] = run.commit_message.split('\n');
   const rows = [
-    ['Trigger', cause(run)],
     ['Commit', `${commitLink(addresses, repository, run.commit_sha)} ${code(subject, 72)}`],
     ['Branch', code(run.branch, 120)],
     ...(run.pull_request === null ? [] : [['Pull request', pullRequestLink(addresses, repository, run.pull_request)]]),
@@ -264,7 +268,7 @@ function facts(run: Run, { addresses, repository }: RunReport): string {
       : [['State', `in the configuration's own backend, ${code(run.own_backend, 40)}`]]),
     ['Run', `[${code(run.id)}](${runUrl(addresses, run.id)})`],
   ];
-  return table(['', ''], 'll', rows).trimEnd();
+  return table(['Trigger', cause(run)], 'll', rows).trimEnd();
 }
 
 const EVENT_WORDS: Record<string, string> = {

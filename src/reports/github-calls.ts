@@ -1,5 +1,5 @@
 import type { Log } from '../log.js';
-import type { InstallationOctokit } from '../octokit.js';
+import type { InstallationOctokit, OctokitFor } from '../octokit.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import type { Budget } from './pacing.js';
 
@@ -30,9 +30,6 @@ export interface RequestOptions {
   request: { signal: AbortSignal };
 }
 
-/** As OctokitFor, and able to be asked for a new token. */
-export type FreshOctokitFor = (installation: number, options?: { fresh: boolean }) => Promise<InstallationOctokit>;
-
 type Call<T> = (octokit: InstallationOctokit, options: RequestOptions) => Promise<T>;
 
 /**
@@ -40,13 +37,13 @@ type Call<T> = (octokit: InstallationOctokit, options: RequestOptions) => Promis
  * for a no, and anything else for what may be tried again after a while (no answer, 5xx, a token that expired).
  */
 export class GitHubCalls {
-  readonly #octokitFor: FreshOctokitFor;
+  readonly #octokitFor: OctokitFor;
   readonly #budget: Budget;
   readonly #log: Pick<Log, 'warn'>;
   /** Installations whose token GitHub didn't know any more. */
   readonly #stale = new Set<number>();
 
-  constructor(octokitFor: FreshOctokitFor, budget: Budget, log: Pick<Log, 'warn'>) {
+  constructor(octokitFor: OctokitFor, budget: Budget, log: Pick<Log, 'warn'>) {
     this.#octokitFor = octokitFor;
     this.#budget = budget;
     this.#log = log;

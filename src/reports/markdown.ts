@@ -44,6 +44,14 @@ export function login(name: string): string {
   return ordinary && !reference ? name : code(name, 60);
 }
 
+/** A sentence of ours that may hold others' words: as it is where nothing in it can mean anything, in code otherwise. */
+export function sentence(text: string, max = 300): string {
+  const line = shorten(oneLine(text), max);
+  const harmless = /^[\p{L}\d ,.;:'()-]+$/u.test(line);
+  const meaningful = /:\S|www\.|[a-z]-\d|\b[\da-f]{7,40}\b/i.test(line);
+  return harmless && !meaningful ? line : code(line, max);
+}
+
 /** One line for places that are plain text on GitHub, such as titles and annotations. */
 export function oneLine(text: string): string {
   return plain(text)

@@ -66,6 +66,8 @@ function render(parts: string[]): string {
 
 /** The whole in a line: what a person wants to know who reads nothing else. */
 function heading(rows: CommentRow[], { state }: PullRequest): string {
+  if (state === 'merged') return title('🔀', 'Merged');
+  if (state === 'closed') return title('⚪', 'Closed');
   const has = (...states: Run['state'][]) => rows.filter(({ run }) => run && states.includes(run.state));
   const failed = has('plan_errored', 'apply_errored').length;
   if (failed > 0) return title('❌', `${plural(failed, 'workspace')} failed`);
@@ -77,7 +79,7 @@ function heading(rows: CommentRow[], { state }: PullRequest): string {
     );
   if (has('confirmed', 'applying').length > 0) return title('🚧', 'Applying');
   if (has('pending', 'planning').length > 0) return title('🔎', 'Planning');
-  if (state === 'open' && rows.some(({ run }) => !run)) return title('⏳', 'Not planned yet');
+  if (rows.some(({ run }) => !run)) return title('⏳', 'Not planned yet');
   if (has('planned').length > 0) {
     const destroyed = sum(rows, 'destroy') + sum(rows, 'replace');
     return title('📋', destroyed > 0 ? `Planned, with ${plural(destroyed, 'resource')} to be destroyed` : 'Planned');

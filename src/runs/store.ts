@@ -28,6 +28,18 @@ export async function outputOf(db: Db | Tx, run: string, stage: 'plan' | 'apply'
   return chunks.map((chunk) => chunk.text).join('');
 }
 
+/** Ids of a pull request's plans that could be applied while they were of its head. */
+export async function plannedRunsOf(db: Db | Tx, repository: number, pullRequest: number): Promise<string[]> {
+  const runs = await db
+    .selectFrom('runs')
+    .select('id')
+    .where('repository_id', '=', repository)
+    .where('pull_request', '=', pullRequest)
+    .where('state', '=', 'planned')
+    .execute();
+  return runs.map(({ id }) => id);
+}
+
 /** Unfinished runs of a pull request, oldest first. */
 export async function unfinishedRunsOf(db: Db | Tx, repository: number, pullRequest: number): Promise<Run[]> {
   return db

@@ -1,4 +1,4 @@
-import { CommitGone, DiskFull, GitUnavailable, RepositoryGone } from '../git/git-error.js';
+import { MirrorError } from '../git/git-error.js';
 import { BackendMismatchError, BackendOverrideError, UnsafePathError } from '../terraform/backend.js';
 import { TerraformUnavailableError } from '../terraform/install.js';
 import { WorkFilesError } from './work-files.js';
@@ -10,10 +10,7 @@ export class RunFailure extends Error {
 
 const PLAIN = [
   RunFailure,
-  CommitGone,
-  RepositoryGone,
-  GitUnavailable,
-  DiskFull,
+  MirrorError,
   BackendMismatchError,
   BackendOverrideError,
   UnsafePathError,

@@ -41,13 +41,13 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   active.throwIfStopped();
 
   const directory = await worker.workDirectories.create(run);
-  await mirror.checkout(run.commit_sha, directory.checkout);
+  const { warnings } = await mirror.checkout(run.commit_sha, directory.checkout);
   const module = join(directory.checkout, run.settings.directory);
   const tree = await mirror.tree(run.commit_sha, '.');
   if (!(await mirror.hasDirectory(run.commit_sha, run.settings.directory))) {
     throw new RunFailure(`There is no directory ${run.settings.directory} at commit ${run.commit_sha.slice(0, 7)}.`);
   }
-  await clearLeftovers(module, directory.checkout);
+  const leftovers = await clearLeftovers(module, directory.checkout);
   const backend = await detectBackend(module, directory.checkout);
   const ownBackend = backend.kind === 'own' ? backend.type : undefined;
   // A file that can't be parsed is left to `init`, which says what is wrong and where.
@@ -66,16 +66,13 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   });
   const mask = createMask(masked);
   active.throwIfStopped();
-  return {
-    terraform,
-    directory,
-    module,
-    environment,
-    mask,
-    log: new OutputLog(worker.db, run, active.stage, mask),
-    ownBackend,
-    tree,
-  };
+  const log = new OutputLog(worker.db, run, active.stage, mask);
+  for (const warning of [...warnings, ...leftovers.map(describeLeftover)]) log.append(`Warning: ${warning}\n`);
+  return { terraform, directory, module, environment, mask, log, ownBackend, tree };
+}
+
+function describeLeftover(name: string): string {
+  return `${name} of the repository is left out: a workspace's state is kept by Signalbox.`;
 }
 
 /**

@@ -1,13 +1,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Notifications } from '../../src/db/notifications.js';
 import type { Db } from '../../src/db/pool.js';
-import {
-  createMint,
-  createTokenSource,
-  type GitToken,
-  serveTokens,
-  TokenRefused,
-} from '../../src/github/git-tokens.js';
+import { TokenRefused } from '../../src/git/git-error.js';
+import { createMint, createTokenSource, type GitToken, serveTokens } from '../../src/github/git-tokens.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { World } from './world.js';
 

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { micromark } from 'micromark';
 import { gfm, gfmHtml } from 'micromark-extension-gfm';
 import { cutMiddle, longText } from '../../src/reports/long-text.js';
-import { byteLength, code, fence, login, oneLine, plain, table } from '../../src/reports/markdown.js';
+import { byteLength, code, fence, login, oneLine, plain, sentence, table } from '../../src/reports/markdown.js';
 
 /** Pieces that do something in Markdown, in HTML or on GitHub, between any other text. */
 const nasty = fc.constantFrom(
@@ -120,6 +120,31 @@ test('a login pings nobody and refers to nothing', () => {
   expect(login('dependabot[bot]')).toBe('`dependabot[bot]`');
   expect(login('gh-12')).toBe('`gh-12`');
   expect(login('deadbeef')).toBe('`deadbeef`');
+});
+
+test('a sentence is plain only if nothing in it could mean anything', () => {
+  expect(sentence('Auto-apply was turned off since this run was created.')).toBe(
+    'Auto-apply was turned off since this run was created.',
+  );
+  for (const loaded of [
+    'By @team.',
+    'See #12',
+    'www.evil.example',
+    'a:b:c',
+    'JIRA-12',
+    'at deadbeef',
+    '<b>',
+    '*a*',
+    'a_b_',
+  ]) {
+    expect(sentence(loaded)).toBe(`\`${loaded}\``);
+  }
+  fc.assert(
+    fc.property(text, (any) => {
+      const shown = sentence(any);
+      if (!shown.startsWith('`') && shown !== '–') expect(render(`a ${shown} b`)).toBe(`<p>a ${shown} b</p>`);
+    }),
+  );
 });
 
 describe('cutting in the middle', () => {

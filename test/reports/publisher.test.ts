@@ -104,7 +104,7 @@ describe('the check run of a run', () => {
     const [check] = world.github.checkRuns(world.repo, sha);
     expect(world.github.checkRuns(world.repo, sha)).toHaveLength(1);
     expect(check).toMatchObject({ conclusion: 'cancelled', actions: [] });
-    expect(check?.summary).toContain('mallory: `No.`');
+    expect(check?.summary).toContain('mallory: No.');
     expect(await row(run)).toMatchObject({ completed_at: before?.completed_at, reported_at: before?.reported_at });
   });
 
