@@ -1,3 +1,4 @@
+import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { resolve } from 'node:path';
@@ -22,6 +23,11 @@ const variables = z.object({
     .optional()
     .describe('host of GitHub Enterprise Server'),
   GHE_PROTOCOL: z.enum(['https', 'http']).default('https').describe('how GHE_HOST is spoken to'),
+  GH_ORG: z
+    .string()
+    .regex(/^[\w-]+$/, 'must be the login of an organisation')
+    .optional()
+    .describe('organisation that the set-up page registers the App for; without it, your own account'),
   HOST: z
     .string()
     .optional()
@@ -118,7 +124,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const given = Object.fromEntries(Object.entries(env).filter(([, value]) => value !== undefined && value !== ''));
   const parsed = variables.safeParse(given);
   if (!parsed.success) {
-    throw new ConfigError(parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`));
+    const lines = parsed.error.issues.map((issue) => `${String(issue.path[0])} ${issue.message}`);
+    throw new ConfigError([...new Set(lines)]);
   }
   const v = parsed.data;
   const problems: string[] = [];
@@ -140,9 +147,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       if (reason) problems.push(`${name} may not name ${pattern}: ${reason}`);
     }
   }
-  if (roles.length > 0 && !roles.includes('web')) {
-    if (!v.DATABASE_URL) problems.push('DATABASE_URL is not set: a worker on its own needs the record that web uses');
-    if (!v.ENCRYPTION_KEY) problems.push('ENCRYPTION_KEY is not set: a worker on its own needs the key that web uses');
+  if (roles.length === 1) {
+    const [role, other] = roles[0] === 'web' ? ['web', 'workers'] : ['a worker', 'web'];
+    if (!v.DATABASE_URL) {
+      problems.push(`DATABASE_URL is not set: ${role} on its own needs a record that ${other} can use too`);
+    }
+    if (!v.ENCRYPTION_KEY) {
+      problems.push(`ENCRYPTION_KEY is not set: ${role} on its own needs a key that ${other} can use too`);
+    }
   }
   if (problems.length > 0) throw new ConfigError(problems);
 
@@ -200,9 +212,18 @@ function readPrivateKey(v: z.infer<typeof variables>): string {
     }
   }
   if (!key.includes('-----BEGIN')) key = Buffer.from(key, 'base64').toString('utf8');
-  if (!/-----BEGIN (RSA )?PRIVATE KEY-----[\s\S]+-----END/.test(key))
-    throw new Error(`${name} is not a private key in PEM`);
+  if (!isPrivateKey(key)) throw new Error(`${name} is not a private key in PEM`);
   return key;
+}
+
+/** Whether it can be signed with: a key that lost its line ends, or its second half, looks like one too. */
+function isPrivateKey(pem: string): boolean {
+  if (!/-----BEGIN (RSA )?PRIVATE KEY-----/.test(pem)) return false;
+  try {
+    return createPrivateKey(pem).asymmetricKeyType === 'rsa';
+  } catch {
+    return false;
+  }
 }
 
 function readRoles(roles: string[]): Role[] {

@@ -15,7 +15,8 @@ import { Reconciler } from './queue/reconciler.js';
 import { WorkspaceQueues } from './queue/workspace-queues.js';
 import { startableStages } from './runs/startable.js';
 import { openEncryption, WrongEncryptionKey } from './variables/encryption-key.js';
-import { startWebServer } from './web/server.js';
+import { NotReady } from './web/readiness.js';
+import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
 import { startWorkerRole } from './worker-role.js';
@@ -26,22 +27,34 @@ const OVERDUE_SECONDS = 20;
 /** What users can mend, from the message alone. Everything else is a fault of ours, and shows where. */
 const PLAIN_ERRORS = [EmbeddedPostgresError, RecordUnavailable, WrongEncryptionKey, DataDirectoryInUse];
 
+/** A second signal so soon, in ms, is the same one. */
+const ECHO_MS = 1_000;
+
 type Stop = () => Promise<unknown>;
 
 async function start(config: Config, log: Log): Promise<Stop> {
   await mkdir(config.dataDirectory, { recursive: true, mode: 0o700 });
   const stops: Stop[] = [];
+  const state = { stopping: false };
   const stopAll = async () => {
-    for (const stop of stops.reverse()) await stop();
+    state.stopping = true;
+    let first: { error: unknown } | undefined;
+    // What can't be stopped is no reason to leave the rest running.
+    for (const stop of stops.reverse()) {
+      await stop().catch((error: unknown) => {
+        first ??= { error };
+      });
+    }
+    if (first) throw first.error;
   };
   try {
     stops.push(await lockDataDirectory(config.dataDirectory));
     await (config.app || !config.roles.includes('web')
-      ? startRoles(config, log, stops)
+      ? startRoles(config, log, stops, state)
       : startSetup(config, log, stops));
     return stopAll;
   } catch (error) {
-    await stopAll();
+    await stopAll().catch(() => undefined);
     throw error;
   }
 }
@@ -52,9 +65,12 @@ async function startSetup(config: Config, log: Log, stops: Stop[]): Promise<void
 }
 
 /** Starts the roles asked for, from the record outwards. `stops` gets what stops them, in the same order. */
-async function startRoles(config: Config, log: Log, stops: Stop[]): Promise<void> {
+async function startRoles(config: Config, log: Log, stops: Stop[], state: { stopping: boolean }): Promise<void> {
   const record = await openRecord({ ...config, slots: config.workerSlots, log });
   stops.push(() => record.close());
+  // Webhooks are taken, and cancels come through, until the last run has ended.
+  let server: WebServer | undefined;
+  stops.push(async () => server?.close());
   const { db, notifications } = record;
   const encryption = await openEncryption(db, config.encryptionKey, config.dataDirectory);
   const backend = await openBackend({ redisUrl: config.redisUrl, databaseUrl: record.url, log });
@@ -100,14 +116,20 @@ async function startRoles(config: Config, log: Log, stops: Stop[]): Promise<void
     const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
     stops.push(() => worker.stop());
   }
-  const server = await startWebServer({
+  server = await startWebServer({
     host: config.host,
     port: config.port,
-    checks: { record: () => record.ping(), queue: () => backend.ping() },
+    checks: {
+      record: () => record.ping(),
+      queue: () => backend.ping(),
+      process: async () => {
+        if (state.stopping) throw new NotReady('stops when its runs have ended');
+      },
+    },
     receiveWebhook: web?.receiveWebhook,
     maxBodyBytes: MAX_WEBHOOK_BYTES,
+    onError: (error) => log.error({ err: error }, 'A request failed'),
   });
-  stops.push(() => server.close());
   if (config.planEnv.length === 0 && config.runEnv.length > 0) {
     log.warn('PLAN_ENV is not set: speculative plans run without the variables that RUN_ENV lets in');
   }
@@ -123,13 +145,15 @@ async function main(): Promise<void> {
   const log = createLog({ level: config.logLevel, format: config.logFormat });
   const stop = await start(config, log);
 
-  let stopping = false;
+  let stoppingSince: number | undefined;
   const end = (signal: NodeJS.Signals) => {
-    if (stopping) {
+    if (stoppingSince !== undefined) {
+      // Ctrl-C under npm arrives twice: from the terminal and from npm.
+      if (Date.now() - stoppingSince < ECHO_MS) return;
       log.warn(`${signal} again: not waiting for what still runs`);
       process.exit(1);
     }
-    stopping = true;
+    stoppingSince = Date.now();
     log.info(`${signal}: no new work is taken; what runs is waited for`);
     stop().then(
       () => process.exit(0),

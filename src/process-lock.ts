@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { constants, copyFile, link, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 /** Another process works in the data directory. */
@@ -16,19 +16,54 @@ export class DataDirectoryInUse extends Error {
  */
 export async function lockDataDirectory(directory: string): Promise<() => Promise<void>> {
   const file = join(directory, 'process');
+  const own = `${file}.${process.pid}`;
   const mine = `${process.pid} ${startOf(process.pid)}`;
-  for (;;) {
-    try {
-      await writeFile(file, mine, { flag: 'wx', mode: 0o600 });
-      return () => rm(file, { force: true });
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  // It gets its name only when it is whole: an empty file would look like one that was left behind.
+  await writeFile(own, mine, { mode: 0o600 });
+  try {
+    while (!(await linked(own, file))) {
+      const holder = await readFile(file, 'utf8').catch(() => '');
+      const [pid = '', start] = holder.split(' ');
+      if (pid !== '' && Number(pid) !== process.pid && startOf(Number(pid)) === start)
+        throw new DataDirectoryInUse(directory, Number(pid));
+      await setAside(file, holder);
     }
-    const [pid = '', start] = (await readFile(file, 'utf8').catch(() => '')).split(' ');
-    if (pid !== '' && Number(pid) !== process.pid && startOf(Number(pid)) === start)
-      throw new DataDirectoryInUse(directory, Number(pid));
-    await rm(file, { force: true });
+  } finally {
+    await rm(own, { force: true });
   }
+  return async () => {
+    if ((await readFile(file, 'utf8').catch(() => '')) === mine) await rm(file, { force: true });
+  };
+}
+
+/** Yields false if `to` exists. */
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return false;
+    // Some network file systems know no links: theirs is the name that is there before its content.
+    if (!['EPERM', 'ENOSYS', 'ENOTSUP', 'EOPNOTSUPP'].includes(code)) throw error;
+    return copyFile(from, to, constants.COPYFILE_EXCL).then(
+      () => true,
+      (second: NodeJS.ErrnoException) => (second.code === 'EEXIST' ? false : Promise.reject(second)),
+    );
+  }
+}
+
+/** Removes the lock that was found to be `stale`; one that somebody quicker has put in its place is put back. */
+async function setAside(file: string, stale: string): Promise<void> {
+  const aside = `${file}.${process.pid}.old`;
+  try {
+    await rename(file, aside);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  if ((await readFile(aside, 'utf8')) !== stale) await linked(aside, file);
+  await rm(aside, { force: true });
 }
 
 /** When a process began, in clock ticks since boot: tells it from a later one with the same number. */

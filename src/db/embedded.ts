@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
@@ -50,12 +50,14 @@ export async function startEmbeddedPostgres(
   await mkdir(directory, { recursive: true, mode: 0o700 });
 
   if (!(await exists(join(data, 'PG_VERSION')))) {
-    await rm(data, { recursive: true, force: true });
+    // Made aside: what an initdb that was killed has left looks like a server's data, and is none.
+    const unfinished = join(directory, 'data.new');
+    for (const path of [data, unfinished]) await rm(path, { recursive: true, force: true });
     await writeFile(passwordFile, randomBytes(24).toString('hex'), { mode: 0o600 });
     await call(initdb, [
       ...[
         '-D',
-        data,
+        unfinished,
         '-U',
         'signalbox',
         '-E',
@@ -66,6 +68,7 @@ export async function startEmbeddedPostgres(
       ],
       ...(options.throwaway ? ['--no-sync'] : []),
     ]);
+    await rename(unfinished, data);
   }
   const password = await readFile(passwordFile, 'utf8');
   const port = (await portOfRunning(pg_ctl, data)) ?? (await start(pg_ctl, data, directory, options));

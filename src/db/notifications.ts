@@ -8,6 +8,7 @@ export type Topic = 'deliveries' | 'outbox' | 'runs' | 'git_tokens';
 
 const CHANNEL = 'signalbox';
 const RECONNECT_MS = 1_000;
+const CONNECT_MS = 10_000;
 
 /** Sends a wake-up that goes out when the transaction commits, and never if it doesn't. */
 export async function notify(db: Db | Tx, topic: Topic, subject = ''): Promise<void> {
@@ -21,6 +22,7 @@ export class Notifications {
   readonly #onError: (error: Error) => void;
   #client: pg.Client | undefined;
   #closed = false;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(connectionString: string, onError: (error: Error) => void) {
     this.#connectionString = connectionString;
@@ -28,16 +30,35 @@ export class Notifications {
   }
 
   async start(): Promise<void> {
-    const client = new pg.Client({ connectionString: this.#connectionString, keepAlive: true });
-    client.on('error', (error) => this.#reconnect(client, error));
-    client.on('end', () => this.#reconnect(client, new Error('The connection that listens for wake-ups ended.')));
+    const client = new pg.Client({
+      connectionString: this.#connectionString,
+      connectionTimeoutMillis: CONNECT_MS,
+      keepAlive: true,
+      // Nothing is ever sent on it: only this notices that its other end is gone.
+      keepAliveInitialDelayMillis: 10_000,
+      application_name: 'signalbox wake-ups',
+    });
+    let listening = false;
+    // A client that breaks while it connects says so three times: by its promise, as 'error' and as 'end'.
+    client.on('error', (error) => {
+      if (listening) this.#reconnect(client, error);
+    });
+    client.on('end', () => {
+      if (listening) this.#reconnect(client, new Error('The connection that listens for wake-ups ended.'));
+    });
     client.on('notification', ({ payload = '' }) => {
       const [topic = '', subject = ''] = payload.split(' ');
       this.#emitter.emit(topic, subject);
     });
     this.#client = client;
-    await client.connect();
-    await client.query(`listen ${CHANNEL}`);
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      listening = true;
+    } catch (error) {
+      client.end().catch(() => undefined);
+      throw error;
+    }
   }
 
   /** Calls `listener` at each wake-up of the topic. Returns the function that stops it. */
@@ -48,21 +69,25 @@ export class Notifications {
 
   async close(): Promise<void> {
     this.#closed = true;
+    clearTimeout(this.#retry);
     await this.#client?.end().catch(() => undefined);
   }
 
   #reconnect(broken: pg.Client, error: Error): void {
     if (this.#closed || broken !== this.#client) return;
     this.#client = undefined;
+    broken.end().catch(() => undefined);
     this.#onError(error);
-    const retry = () => {
-      if (this.#closed) return;
+    this.#retryLater();
+  }
+
+  #retryLater(): void {
+    this.#retry = setTimeout(() => {
       this.start().then(
         () => this.#wakeAll(),
-        () => setTimeout(retry, RECONNECT_MS),
+        () => this.#closed || this.#retryLater(),
       );
-    };
-    setTimeout(retry, RECONNECT_MS);
+    }, RECONNECT_MS);
   }
 
   /** What was sent while nobody listened is lost: everyone looks once. */

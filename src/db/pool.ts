@@ -32,6 +32,9 @@ export function createPool(options: {
     application_name: 'signalbox',
   });
   pool.on('error', options.onError);
+  // The pool listens only while a connection is idle. One that breaks between two statements of a transaction would
+  // otherwise end the process; whoever uses it gets the error from its next statement.
+  pool.on('connect', (client) => client.on('error', () => undefined));
   return pool;
 }
 

@@ -52,7 +52,7 @@ export async function openRecord(options: {
   } catch (error) {
     await notifications.close();
     await db.destroy();
-    await embedded?.stop();
+    await embedded?.stop().catch(() => undefined);
     throw error;
   }
   return {
@@ -91,10 +91,7 @@ async function waitFor(db: Db, log: Log): Promise<void> {
 /** Wrong passwords and missing databases don't mend themselves; refused connections and servers that start up do. */
 function isTemporary(error: unknown): boolean {
   const code = (error as { code?: string }).code ?? '';
-  return (
-    ['ECONNREFUSED', 'ECONNRESET', 'ENOTFOUND', 'EAI_AGAIN', 'ETIMEDOUT', '57P03', '53300'].includes(code) ||
-    code === ''
-  );
+  return /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|08|57P|53300)/.test(code) || code === '';
 }
 
 function describe(error: unknown): string {

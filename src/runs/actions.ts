@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { notify } from '../db/notifications.js';
 import type { Tx } from '../db/pool.js';
 import type { Run } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
@@ -25,31 +24,35 @@ export async function discardRun(tx: Tx, run: Run, reason: string, actor?: strin
 /**
  * Asks for the end of a plan or apply that is under way: its worker interrupts Terraform and reports the run as
  * canceled when the process is gone. A run that only waits is discarded at once; one that is confirmed but not yet
- * started is canceled at once.
+ * started is canceled at once. What counts is what the run is now, not what it was when it was seen: whoever cancels
+ * a plan means the run, also when its plan has ended in that moment. Only Signalbox itself never interrupts an apply
+ * that it hadn't seen begin.
  */
-export async function cancelRun(tx: Tx, run: Run, reason: string, actor?: string): Promise<ActionResult> {
+export async function cancelRun(tx: Tx, seen: Run, reason: string, actor?: string): Promise<ActionResult> {
+  const run = await tx
+    .selectFrom('runs')
+    .selectAll()
+    .where('id', '=', seen.id)
+    .forNoKeyUpdate()
+    .executeTakeFirstOrThrow();
   if (run.state === 'pending' || run.state === 'needs_confirmation') return discardRun(tx, run, reason, actor);
   if (run.state === 'confirmed') {
     return attempt(tx, run, () => transition(tx, run, 'canceled', {}, { actor, detail: reason }));
+  }
+  const begunMeanwhile = run.state === 'applying' && seen.state !== 'applying';
+  if (begunMeanwhile && actor === undefined) return tooLate(tx, run);
+  if (run.state !== 'planning' && run.state !== 'applying') return tooLate(tx, run);
+  if (run.cancel_requested_at !== null) {
+    return { done: false, run, reason: `it is being canceled already, as ${run.cancel_requested_by} asked` };
   }
   const asked = await tx
     .updateTable('runs')
     .set({ cancel_requested_at: sql`now()`, cancel_requested_by: actor ?? 'Signalbox' })
     .where('id', '=', run.id)
-    .where('state', 'in', ['planning', 'applying'])
-    .where('cancel_requested_at', 'is', null)
     .returningAll()
-    .executeTakeFirst();
-  if (!asked) {
-    const now = await findRun(tx, run.id);
-    if (now.cancel_requested_at !== null && now.ended_at === null) {
-      return { done: false, run: now, reason: `it is being canceled already, as ${now.cancel_requested_by} asked` };
-    }
-    return tooLate(tx, run);
-  }
+    .executeTakeFirstOrThrow();
   await addEvent(tx, asked, 'cancel_requested', { actor, detail: reason });
   await enqueue(tx, ...reportsOf(asked));
-  await notify(tx, 'runs', run.id);
   return { done: true, run: asked };
 }
 

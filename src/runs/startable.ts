@@ -5,7 +5,7 @@ import { nextRunOf } from './next.js';
 
 /**
  * Stages that could start, as far as the record knows, and for `seconds` haven't: what the reconciler queues again. A
- * pull request's confirmed run is left to its last check (`apply_check`), which queues it.
+ * pull request's confirmed run is left to its last check (`apply_check`) for as long as that is in the outbox.
  */
 export async function startableStages(db: Db, seconds: number): Promise<StageJob[]> {
   const { rows } = await sql<{
@@ -20,7 +20,7 @@ export async function startableStages(db: Db, seconds: number): Promise<StageJob
       and (select max(at) from run_events where run_id = r.id) < now() - make_interval(secs => ${seconds})
       and (
         (r.state = 'pending' and r.speculative)
-        or (r.state = 'confirmed' and r.pull_request is null)
+        or (r.state = 'confirmed' and not exists (select from outbox where kind = 'apply_check' and subject = r.id))
         or (r.state = 'pending' and not r.speculative and r.id = (${nextRunOf(sql.ref('r.workspace_id'))})
           and not exists (select from runs h where h.workspace_id = r.workspace_id and not h.speculative
             and h.state in ('planning', 'needs_confirmation', 'confirmed', 'applying')))

@@ -10,6 +10,8 @@ export interface PlanOptions extends StageOptions {
   variableFiles?: readonly string[];
   /** `false` for a speculative plan: it doesn't wait for the state, nor make others wait. Default: `true`. */
   lock?: boolean;
+  /** Called when the plan is saved, before it is shown. */
+  onPlanned?: () => void;
 }
 
 /** A plan that succeeded. */
@@ -44,6 +46,7 @@ export async function plan(options: PlanOptions): Promise<PlanResult> {
   }
   if (outcome !== 'exited') return { outcome, ...report };
 
+  options.onPlanned?.();
   try {
     const planned = await showSaved(options);
     if (planned === undefined) return failed(report, 'Terraform left no plan', `It ended with ${report.exitCode}.`);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Db } from '../db/pool.js';
 import { Encryption } from './encryption.js';
@@ -36,11 +36,26 @@ export async function openEncryption(db: Db, key: Buffer | undefined, dataDirect
   return encryption;
 }
 
+/**
+ * Reads the key, made at the first start. It is whole and on disk before it has its name: without it everything that
+ * is sealed is lost. This process has the directory for itself.
+ */
 async function keyFile(file: string): Promise<Buffer> {
+  const known = await readKey(file);
+  if (known) return known;
+  const made = `${file}.new`;
+  await writeFile(made, randomBytes(32).toString('hex'), { mode: 0o600, flush: true });
+  await rename(made, file);
+  return (await readKey(file)) ?? Promise.reject(new WrongEncryptionKey(file));
+}
+
+async function readKey(file: string): Promise<Buffer | undefined> {
   try {
-    await writeFile(file, randomBytes(32).toString('hex'), { mode: 0o600, flag: 'wx' });
+    const key = Buffer.from(await readFile(file, 'utf8'), 'hex');
+    if (key.length !== 32) throw new WrongEncryptionKey(file);
+    return key;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
   }
-  return Buffer.from(await readFile(file, 'utf8'), 'hex');
 }

@@ -18,10 +18,20 @@ export interface WebServerOptions {
   receiveWebhook: ReceiveWebhook | undefined;
   /** What is longer isn't read. */
   maxBodyBytes: number;
+  /** Hears of what went wrong in here, and isn't told to the network. */
+  onError?: (error: Error) => void;
 }
 
+export interface WebServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** How long requests under way may keep the server from closing, in ms: one that is sent slowly has no end. */
+const CLOSE_MS = 5_000;
+
 /** Serves webhooks and health on one port. Resolves when it listens. */
-export async function startWebServer(options: WebServerOptions): Promise<{ port: number; close(): Promise<void> }> {
+export async function startWebServer(options: WebServerOptions): Promise<WebServer> {
   const app = new Hono();
   app.get('/healthz', (c) => c.text('ok'));
   app.get('/readyz', async (c) => {
@@ -38,7 +48,10 @@ export async function startWebServer(options: WebServerOptions): Promise<{ port:
     });
   }
   app.notFound((c) => c.text('Not found', 404));
-  app.onError((_, c) => c.text('Internal error', 500));
+  app.onError((error, c) => {
+    options.onError?.(error);
+    return c.text('Internal error', 500);
+  });
 
   const server = createServer(getRequestListener(app.fetch));
   await listen(server, options.port, options.host);
@@ -47,7 +60,9 @@ export async function startWebServer(options: WebServerOptions): Promise<{ port:
     close: async () => {
       const closed = new Promise((resolve) => server.close(resolve));
       server.closeIdleConnections();
+      const patience = setTimeout(() => server.closeAllConnections(), CLOSE_MS);
       await closed;
+      clearTimeout(patience);
     },
   };
 }

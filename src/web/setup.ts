@@ -30,11 +30,18 @@ export function loadCredentials(dataDirectory: string): void {
  */
 export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Promise<void> }> {
   const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
+  // Probot shows no set-up page in production: but this server has no App yet, whatever it is meant for.
+  process.env.NODE_ENV = 'development';
   process.env.NO_SMEE_SETUP = 'true';
   process.env.WEBHOOK_PROXY_URL = `${publicUrl}/api/github/webhooks`;
   const host = config.host ?? 'localhost';
   const file = credentialsFile(config.dataDirectory);
   log.info(`No App yet: open ${publicUrl} to register one on ${config.githubUrl}, then start Signalbox again.`);
+  if (config.publicUrl === undefined) {
+    log.warn(
+      `PUBLIC_URL is not set: GitHub will send webhooks to ${process.env.WEBHOOK_PROXY_URL}, which only this machine can reach`,
+    );
+  }
   return run(() => undefined, {
     env: { PORT: String(config.port), HOST: host },
     log: log.child({ name: 'setup' }, { level: 'warn' }),

@@ -2,6 +2,8 @@ import type { Run, Stage } from '../db/schema.js';
 import type { StageSignals } from '../terraform/stage.js';
 import type { WorkerContext } from './context.js';
 
+export type Step = 'prepared' | 'init' | 'plan' | 'show' | 'apply';
+
 /** The run was stopped between two steps. */
 export class RunStopped extends Error {
   override name = 'RunStopped';
@@ -32,6 +34,11 @@ export class ActiveRun {
   /** This process goes away; Terraform goes on. */
   release(): void {
     this.#release.abort();
+  }
+
+  /** Notes in the log when a step is behind us: where a run's time goes can be read from it. */
+  passed(step: Step): void {
+    this.worker.log.debug({ run: this.run.id, step }, `${this.stage}: passed ${step}`);
   }
 
   throwIfStopped(): void {

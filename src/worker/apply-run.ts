@@ -1,4 +1,4 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { sql } from 'kysely';
 import type { Run } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
@@ -36,15 +36,18 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
     : await restorePlan(active);
   const progress = new ProgressReporter(active);
   try {
+    active.throwIfStopped();
     const result = await apply({
       ...stageOptions(active, prepared, 'apply'),
       planFile: planFileOf(prepared),
       onProgress: (now) => progress.report(now),
     });
+    active.passed('apply');
     await prepared.log.end();
+    const errored = result.erroredState && (await takeErroredState(active, prepared, result.erroredState));
     await worker.stateServer.drained(run.id);
     await progress.end(result.progress);
-    return await endApply(active, prepared, result);
+    return await endApply(active, prepared, result, errored);
   } finally {
     await prepared.log.end();
   }
@@ -72,7 +75,29 @@ async function restorePlan(active: ActiveRun): Promise<Prepared> {
   }
 }
 
-async function endApply({ run, worker }: ActiveRun, prepared: Prepared, result: ApplyResult): Promise<Run> {
+/**
+ * Takes in the state that Terraform couldn't hand over at its end, and left as a file. Where Signalbox keeps the state,
+ * that is its newest version; a backend of the repository's own needs a person. Yields what to tell that person.
+ */
+async function takeErroredState(
+  { run, worker }: ActiveRun,
+  prepared: Prepared,
+  path: string,
+): Promise<string | undefined> {
+  if (prepared.ownBackend === undefined) {
+    await worker.stateServer.write(run.id, await readFile(path));
+    return undefined;
+  }
+  const kept = await worker.workDirectories.keepFile(run, path);
+  return `The ${prepared.ownBackend} backend did not take the last state. It is kept on ${worker.config.workerName} as ${kept}: hand it in with \`terraform state push\`.`;
+}
+
+async function endApply(
+  { run, worker }: ActiveRun,
+  prepared: Prepared,
+  result: ApplyResult,
+  errored: string | undefined,
+): Promise<Run> {
   const diagnostics = recordDiagnostics(run, prepared, result.diagnostics);
   const { db } = worker;
   return worker.untilRecorded(() => {
@@ -83,7 +108,7 @@ async function endApply({ run, worker }: ActiveRun, prepared: Prepared, result: 
     const error = result.stale
       ? 'The state has changed since the plan was made, so nothing was applied. Plan again.'
       : firstError(diagnostics, 'terraform apply failed');
-    return failApply(db, run, error, diagnostics);
+    return failApply(db, run, errored ? `${error}. ${errored}` : error, diagnostics);
   });
 }
 

@@ -54,7 +54,9 @@ export class OutputLog {
           .onConflict((conflict) => conflict.doNothing())
           .execute();
         return;
-      } catch {
+      } catch (error) {
+        // What the record refuses for good (its run was removed) would keep the run from ever ending.
+        if (/^(22|23|42)/.test((error as { code?: string }).code ?? '')) return;
         await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
       }
     }

@@ -32,7 +32,9 @@ export async function planRun(active: ActiveRun): Promise<{ run: Run; prepared: 
       ...stageOptions(active, prepared, 'plan'),
       planFile: planFileOf(prepared),
       lock: !run.speculative,
+      onPlanned: () => active.passed('plan'),
     });
+    active.passed('show');
     if (planned.outcome !== 'changes' && planned.outcome !== 'no-changes') {
       return { run: await endPlan(active, prepared, planned), prepared };
     }

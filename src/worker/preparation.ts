@@ -40,7 +40,7 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   await mirror.fetch([run.commit_sha]);
   active.throwIfStopped();
 
-  const directory = await worker.workDirectories.create(run);
+  const directory = await createDirectory(active);
   const { warnings } = await mirror.checkout(run.commit_sha, directory.checkout);
   const module = join(directory.checkout, run.settings.directory);
   const tree = await mirror.tree(run.commit_sha, '.');
@@ -68,7 +68,26 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   active.throwIfStopped();
   const log = new OutputLog(worker.db, run, active.stage, mask);
   for (const warning of [...warnings, ...leftovers.map(describeLeftover)]) log.append(`Warning: ${warning}\n`);
+  active.passed('prepared');
   return { terraform, directory, module, environment, mask, log, ownBackend, tree };
+}
+
+/** A plan holds absolute paths, so its apply takes place where it was made, whichever worker that was on. */
+async function createDirectory({ run, worker }: ActiveRun): Promise<WorkDirectory> {
+  let directory: WorkDirectory;
+  try {
+    directory = await worker.workDirectories.create(run);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (run.work_directory === null || !['EACCES', 'EPERM', 'EROFS', 'ENOENT'].includes(code)) throw error;
+    throw new RunFailure(
+      `The plan was made in ${run.work_directory} on another worker, and ${worker.config.workerName} can't write there. Give all workers the same DATA_DIR, then plan again.`,
+    );
+  }
+  if (run.work_directory === null) {
+    await worker.db.updateTable('runs').set({ work_directory: directory.root }).where('id', '=', run.id).execute();
+  }
+  return directory;
 }
 
 function describeLeftover(name: string): string {
@@ -87,6 +106,7 @@ export async function initialise(active: ActiveRun, prepared: Prepared): Promise
       text += more;
     },
   });
+  active.passed('init');
   if (result.outcome !== 'initialised' || result.diagnostics.length > 0) prepared.log.append(text);
   if (result.outcome === 'initialised' && prepared.ownBackend === undefined) await checkBackend(prepared.module);
   return result;

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { mkdir, rename } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, rename } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
@@ -18,7 +18,14 @@ export interface WorkDirectory {
   tmp: string;
 }
 
-type Placed = Pick<Run, 'id' | 'workspace_id' | 'speculative'>;
+interface Place {
+  /** The run that made the directory last. */
+  owner: string | undefined;
+  last: Promise<unknown>;
+  waiting: number;
+}
+
+type Placed = Pick<Run, 'id' | 'workspace_id' | 'speculative' | 'work_directory'>;
 
 const run = promisify(execFile);
 
@@ -28,14 +35,15 @@ const run = promisify(execFile);
  */
 export class WorkDirectories {
   readonly #root: string;
+  readonly #places = new Map<string, Place>();
 
   constructor(root: string) {
     this.#root = resolve(root);
   }
 
-  /** Where a run's directories are, whether they exist or not. */
-  of({ id, workspace_id, speculative }: Placed): WorkDirectory {
-    const root = join(this.#root, speculative ? id : String(workspace_id));
+  /** Where a run's directories are, whether they exist or not: for an apply, where its plan was made, on any worker. */
+  of({ id, workspace_id, speculative, work_directory }: Placed): WorkDirectory {
+    const root = work_directory ?? join(this.#root, speculative ? id : String(workspace_id));
     return {
       root,
       checkout: join(root, 'checkout'),
@@ -46,25 +54,64 @@ export class WorkDirectories {
   }
 
   /** Makes them, empty: what an earlier run or attempt has left is removed. */
-  async create(placed: Placed): Promise<WorkDirectory> {
+  create(placed: Placed): Promise<WorkDirectory> {
     const directory = this.of(placed);
-    await this.remove(placed);
-    const { root, checkout, control, home, tmp } = directory;
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    await Promise.all([checkout, control, home, tmp].map((path) => mkdir(path, { mode: 0o700 })));
-    return directory;
+    return this.#alone(directory.root, async (place) => {
+      place.owner = placed.id;
+      await this.#remove(directory);
+      const { root, checkout, control, home, tmp } = directory;
+      await mkdir(root, { recursive: true, mode: 0o700 });
+      await Promise.all([checkout, control, home, tmp].map((path) => mkdir(path, { mode: 0o700 })));
+      return directory;
+    });
   }
 
-  /** Removes them. State that the record may not have is never removed: it is set aside, sealed, under `kept`. */
-  async remove(placed: Placed): Promise<void> {
-    const { root, control } = this.of(placed);
+  /**
+   * Removes them, unless the next run of the workspace has them by now. State that the record may not have is never
+   * removed: it is set aside, sealed, under `kept`.
+   */
+  remove(placed: Placed): Promise<void> {
+    const directory = this.of(placed);
+    return this.#alone(directory.root, async (place) => {
+      if (place.owner !== undefined && place.owner !== placed.id) return;
+      await this.#remove(directory);
+      place.owner = undefined;
+    });
+  }
+
+  /** Moves a file out of the run's directories to where nothing is removed, and yields where it is then. */
+  async keep(placed: Placed, file: string): Promise<string> {
+    const kept = await this.#placeToKeep(this.of(placed).root, `-${basename(file)}`);
+    await rename(file, kept);
+    await chmod(kept, 0o600);
+    return kept;
+  }
+
+  async #remove({ root, control }: WorkDirectory): Promise<void> {
     const snapshots = stateDirectory(control);
-    if (await holdsSnapshots(snapshots)) {
-      const kept = join(this.#root, 'kept');
-      await mkdir(kept, { recursive: true, mode: 0o700 });
-      await rename(snapshots, join(kept, `${basename(root)}-${new Date().toISOString().replaceAll(':', '')}`));
-    }
+    if (await holdsSnapshots(snapshots)) await rename(snapshots, await this.#placeToKeep(root, ''));
     await removeTree(root);
+  }
+
+  async #placeToKeep(root: string, suffix: string): Promise<string> {
+    const kept = join(this.#root, 'kept');
+    await mkdir(kept, { recursive: true, mode: 0o700 });
+    return join(kept, `${basename(root)}-${new Date().toISOString().replaceAll(':', '')}${suffix}`);
+  }
+
+  /** One thing at a time in a directory: a run of a workspace may begin while the one before it still cleans up. */
+  #alone<T>(root: string, work: (place: Place) => Promise<T>): Promise<T> {
+    const place = this.#places.get(root) ?? { owner: undefined, last: Promise.resolve(), waiting: 0 };
+    this.#places.set(root, place);
+    place.waiting += 1;
+    const done = place.last
+      .then(() => work(place))
+      .finally(() => {
+        place.waiting -= 1;
+        if (place.waiting === 0 && place.owner === undefined) this.#places.delete(root);
+      });
+    place.last = done.catch(() => undefined);
+    return done;
   }
 }
 

@@ -39,8 +39,10 @@ export class Worker {
       prepared = result.prepared;
       return result.run;
     });
-    const applying = planned && (await this.#continueWithApply(planned));
-    if (applying) await this.#stage(applying, 'apply', (active) => applyRun(active, prepared));
+    if (planned?.state !== 'confirmed') return;
+    const applying = await this.#continueWithApply(planned);
+    if (!applying) await this.#cleanUp(planned);
+    else await this.#stage(applying, 'apply', (active) => applyRun(active, prepared));
   }
 
   /** Ends what the worker holds apart from its runs; the dispatcher has waited for those. */
@@ -58,14 +60,17 @@ export class Worker {
    * checkout and its turn are here. The job that the record has queued for it finds the stage claimed.
    */
   async #continueWithApply(run: Run): Promise<Run | undefined> {
-    if (run.state !== 'confirmed' || run.pull_request !== null) return undefined;
-    return this.claim({
-      run: run.id,
-      workspace: run.workspace_id,
-      speculative: false,
-      stage: 'apply',
-      attempt: run.attempt,
-    });
+    if (run.pull_request !== null) return undefined;
+    const job = { run: run.id, workspace: run.workspace_id, speculative: false, attempt: run.attempt } as const;
+    try {
+      return await this.claim({ ...job, stage: 'apply' });
+    } catch (error) {
+      this.#context.log.warn(
+        { run: run.id, err: error },
+        'The apply could not be claimed at once: it is left to the queue',
+      );
+      return undefined;
+    }
   }
 
   async #stage(run: Run, stage: Stage, work: (active: ActiveRun) => Promise<Run>): Promise<Run | undefined> {
@@ -127,6 +132,8 @@ export class Worker {
   async #renew(active: ActiveRun): Promise<void> {
     const { db, config, log } = this.#context;
     try {
+      // A wake-up may get lost, and its look into the record may fail.
+      await this.#lookForCancel(active.run.id);
       if (await renewLease(db, active.run.id, config.workerName)) return;
       if (!this.#active.has(active.run.id)) return;
       log.warn({ run: active.run.id }, 'The run is no longer ours: Terraform is stopped');

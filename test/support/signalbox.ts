@@ -16,6 +16,8 @@ export interface SignalboxOptions {
   /** Gets what it logs. */
   onLog?: (text: string) => void;
   port?: number;
+  /** In a process group of its own: a terminal's Ctrl-C is for its parent alone. */
+  detached?: boolean;
 }
 
 /** One Signalbox process, built as `npm start` runs it. */
@@ -43,6 +45,7 @@ export class Signalbox {
         ...options.env,
       },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: options.detached ?? false,
     });
     const signalbox = new Signalbox(port, child);
     for (const stream of [child.stdout, child.stderr]) {

@@ -22,12 +22,18 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const standard = (id: string) => ({ id, workspace_id: 7, speculative: false });
+const standard = (id: string) => ({ id, workspace_id: 7, speculative: false, work_directory: null });
 
 test('standard runs of a workspace share one path, speculative runs have one each', () => {
   expect(directories.of(standard('run-a')).root).toBe(join(root, 'runs', '7'));
   expect(directories.of(standard('run-b'))).toEqual(directories.of(standard('run-a')));
   expect(directories.of({ ...standard('run-c'), speculative: true }).root).toBe(join(root, 'runs', 'run-c'));
+});
+
+test('an apply takes place where its plan was made, on whichever worker that was', async () => {
+  const elsewhere = join(root, 'other-worker', 'work', '7');
+  const { checkout } = await directories.create({ ...standard('run-a'), work_directory: elsewhere });
+  expect(checkout).toBe(join(elsewhere, 'checkout'));
 });
 
 test('all of it is for this user only, and empty each time', async () => {
