@@ -184,7 +184,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
 /** Name and meaning of each variable, for the README's table and the test that compares the two. */
 export function describeVariables(): { name: string; meaning: string }[] {
-  return Object.entries(variables.shape).map(([name, schema]) => ({ name, meaning: schema.description ?? '' }));
+  return Object.entries(variables.shape).map(([name, schema]) => {
+    const inner: { description?: string | undefined } = 'unwrap' in schema ? schema.unwrap() : schema;
+    return { name, meaning: schema.description ?? inner.description ?? '' };
+  });
 }
 
 function readApp(v: z.infer<typeof variables>): AppCredentials | undefined {
@@ -207,7 +210,7 @@ function readPrivateKey(v: z.infer<typeof variables>): string {
     try {
       key = readFileSync(v.PRIVATE_KEY_PATH, 'utf8');
     } catch (error) {
-      const code = error instanceof Error && 'code' in error ? String(error.code) : 'error';
+      const { code = 'error' } = error as NodeJS.ErrnoException;
       throw new Error(`PRIVATE_KEY_PATH names ${v.PRIVATE_KEY_PATH}, which can't be read (${code})`);
     }
   }

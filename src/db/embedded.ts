@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { once } from 'node:events';
+import { access, mkdir, readdir, readFile, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { connect, createServer } from 'node:net';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
@@ -27,6 +29,9 @@ interface Binaries {
   initdb: string;
   pg_ctl: string;
 }
+
+/** How long a server that was killed, or is just starting, may take until it is gone or answers, in ms. */
+const LAST_WORDS_MS = 15_000;
 
 /** PostgreSQL refuses to run as root, but sees only what a user namespace shows it; files keep their owner. */
 const AS_SOMEONE = ['unshare', '--user', '--map-user=1000', '--map-group=1000', '--'];
@@ -91,15 +96,48 @@ async function start(pg_ctl: string, data: string, directory: string, { throwawa
   return port;
 }
 
-/** Line 4 of postmaster.pid is the port; the file alone proves nothing, so pg_ctl is asked whether the server lives. */
+/**
+ * Line 4 of postmaster.pid is the port. The file alone proves nothing: after a crash its process number may be a zombie's
+ * or, in a container that was started again, anybody's, which also pg_ctl takes for the server.
+ */
 async function portOfRunning(pg_ctl: string, data: string): Promise<number | undefined> {
-  try {
-    await call(pg_ctl, ['-D', data, 'status']);
-  } catch {
-    return undefined;
+  const file = join(data, 'postmaster.pid');
+  for (const deadline = Date.now() + LAST_WORDS_MS; ; ) {
+    if (!(await isInUse(pg_ctl, data))) {
+      await rm(file, { force: true });
+      return undefined;
+    }
+    const port = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[3]);
+    if (port > 0 && (await answers(port))) return port;
+    if (Date.now() > deadline) throw new EmbeddedPostgresError(`an earlier one in ${data} lives, but does not answer.`);
+    await sleep(100);
   }
-  const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8')).split('\n');
-  return Number(lines[3]);
+}
+
+/** Whether a process of PostgreSQL works in the directory: each of them has it for its working directory. */
+async function isInUse(pg_ctl: string, data: string): Promise<boolean> {
+  if (platform() !== 'linux') {
+    return call(pg_ctl, ['-D', data, 'status']).then(
+      () => true,
+      () => false,
+    );
+  }
+  const place = await realpath(data);
+  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const places = await Promise.all(processes.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)));
+  return places.includes(place);
+}
+
+async function answers(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
 }
 
 async function call(program: string, args: string[]): Promise<void> {

@@ -12,7 +12,12 @@ const CONNECT_MS = 10_000;
 
 /** Sends a wake-up that goes out when the transaction commits, and never if it doesn't. */
 export async function notify(db: Db | Tx, topic: Topic, subject = ''): Promise<void> {
-  await sql`select pg_notify(${CHANNEL}, ${`${topic} ${subject}`})`.execute(db);
+  await sql`select ${wakeUp(topic, subject)}`.execute(db);
+}
+
+/** The same as an expression, for the RETURNING of the statement that there is something to tell of: one way less. */
+export function wakeUp(topic: Topic, subject = '') {
+  return sql<string>`pg_notify(${CHANNEL}, ${`${topic} ${subject}`})`;
 }
 
 /** One LISTEN connection per process, opened again when it breaks. */

@@ -1,10 +1,10 @@
-import { discardRun } from '../runs/actions.js';
+import { cancelRun } from '../runs/actions.js';
 import type { InstallationReceived } from './handling.js';
 import { forgetGitToken } from './repositories.js';
 
 /**
  * The App was installed, uninstalled or suspended. Repositories come into the record with their first webhook; those on
- * record follow to a new installation, or lose the runs that wait: nobody could see or confirm them.
+ * record follow to a new installation, or lose their runs, except an apply under way: nobody could see or confirm them.
  */
 export async function installation(event: InstallationReceived<'installation'>): Promise<void> {
   const { payload } = event;
@@ -23,7 +23,7 @@ export async function installation(event: InstallationReceived<'installation'>):
   const reason = reasons[payload.action];
   if (reason === undefined) return;
   const rows = await event.db.selectFrom('repositories').select('id').where('installation_id', '=', id).execute();
-  await discardWaiting(
+  await endRuns(
     event,
     rows.map((row) => row.id),
     reason,
@@ -38,7 +38,7 @@ export async function installationRepositories(
   const ids = (repositories: readonly { id?: number }[]) => repositories.flatMap(({ id }) => (id ? [id] : []));
   if (payload.action === 'added') return follow(event, payload.installation.id, ids(payload.repositories_added));
   const reason = 'The repository was taken from the GitHub App.';
-  await discardWaiting(event, ids(payload.repositories_removed), reason);
+  await endRuns(event, ids(payload.repositories_removed), reason);
 }
 
 type Event = Pick<InstallationReceived<'installation'>, 'commit'>;
@@ -55,16 +55,17 @@ async function follow(event: Event, installation: number, repositories: number[]
   });
 }
 
-async function discardWaiting(event: Event, repositories: number[], reason: string): Promise<void> {
+async function endRuns(event: Event, repositories: number[], reason: string): Promise<void> {
   if (repositories.length === 0) return;
   await event.commit(async (tx) => {
     const runs = await tx
       .selectFrom('runs')
       .selectAll()
       .where('repository_id', 'in', repositories)
-      .where('state', 'in', ['pending', 'needs_confirmation'])
+      .where('ended_at', 'is', null)
+      .where('state', '<>', 'applying')
       .orderBy('sequence', 'desc')
       .execute();
-    for (const run of runs) await discardRun(tx, run, reason);
+    for (const run of runs) await cancelRun(tx, run, reason);
   });
 }

@@ -30,9 +30,11 @@ export async function push(event: Received<'push'>): Promise<void> {
     event.log.info({ sha: payload.after }, 'A pushed commit is gone: no runs');
     return;
   }
-  const settings = await loadSettings(db, mirror, repository, settingsSha);
-  const changed = await changedPaths(mirror, payload.before, payload.after);
-  const cleared = await clearedHolds(event, branch, payload.after);
+  const [settings, changed, cleared] = await Promise.all([
+    loadSettings(db, mirror, repository, settingsSha),
+    changedPaths(mirror, payload.before, payload.after),
+    clearedHolds(event, branch, payload.after),
+  ]);
 
   await event.commit(async (tx) => {
     const following = (await takeSettings(tx, settings)).filter((workspace) => workspace.branch === branch);

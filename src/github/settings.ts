@@ -1,9 +1,9 @@
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
-import { discardRun } from '../runs/actions.js';
+import { cancelRun } from '../runs/actions.js';
 import type { LoadedSettings } from '../workspaces/sync.js';
 
-/** Takes settings into the record. The runs that wait in workspaces which are no more are discarded. */
+/** Takes settings into the record. The runs of workspaces which are no more end, except an apply under way. */
 export async function takeSettings(tx: Tx, settings: LoadedSettings): Promise<Workspace[]> {
   const { workspaces, removed } = await settings.record(tx);
   for (const { id, name } of removed) {
@@ -11,10 +11,11 @@ export async function takeSettings(tx: Tx, settings: LoadedSettings): Promise<Wo
       .selectFrom('runs')
       .selectAll()
       .where('workspace_id', '=', id)
-      .where('state', 'in', ['pending', 'needs_confirmation'])
+      .where('ended_at', 'is', null)
+      .where('state', '<>', 'applying')
       .orderBy('sequence', 'desc')
       .execute();
-    for (const run of runs) await discardRun(tx, run, `There is no workspace ${name} any more.`);
+    for (const run of runs) await cancelRun(tx, run, `There is no workspace ${name} any more.`);
   }
   return workspaces;
 }

@@ -1,5 +1,5 @@
 import { sql } from 'kysely';
-import { notify } from '../db/notifications.js';
+import { wakeUp } from '../db/notifications.js';
 import type { Db, Tx } from '../db/pool.js';
 import type { Stage } from '../db/schema.js';
 
@@ -45,21 +45,28 @@ export interface SettingsProblem {
  * still waiting takes this one's payload and stays one effect.
  */
 export async function enqueue(tx: Db | Tx, ...effects: Effect[]): Promise<void> {
-  for (const effect of effects) {
-    await tx
-      .insertInto('outbox')
-      .values({ kind: effect.kind, subject: subjectOf(effect), payload: JSON.stringify(effect) })
-      .onConflict((conflict) =>
-        conflict.columns(['kind', 'subject']).doUpdateSet({
-          payload: (eb) => eb.ref('excluded.payload'),
-          version: sql`outbox.version + 1`,
-          due_at: sql`now()`,
-          attempts: 0,
-        }),
-      )
-      .execute();
-  }
-  if (effects.length > 0) await notify(tx, 'outbox');
+  if (effects.length === 0) return;
+  // One statement can write a row only once: of effects that are the same row the last one counts.
+  const rows = new Map(effects.map((effect) => [`${effect.kind} ${subjectOf(effect)}`, effect]));
+  await tx
+    .insertInto('outbox')
+    .values(
+      [...rows.values()].map((effect) => ({
+        kind: effect.kind,
+        subject: subjectOf(effect),
+        payload: JSON.stringify(effect),
+      })),
+    )
+    .onConflict((conflict) =>
+      conflict.columns(['kind', 'subject']).doUpdateSet({
+        payload: (eb) => eb.ref('excluded.payload'),
+        version: sql`outbox.version + 1`,
+        due_at: sql`now()`,
+        attempts: 0,
+      }),
+    )
+    .returning(wakeUp('outbox').as('told'))
+    .execute();
 }
 
 function subjectOf(effect: Effect): string {

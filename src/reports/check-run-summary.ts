@@ -100,7 +100,11 @@ function ending(run: Run, timeline: RunEvent[]): string {
   const event = timeline.findLast(({ type }) => type === run.state);
   const who = event?.actor ?? (run.state === 'canceled' ? run.cancel_requested_by : null);
   const by = who ? `By ${login(who)}.` : '';
-  const reason = event?.detail ? sentence(event.detail) : '';
+  const asked = timeline.findLast(({ type }) => type === 'cancel_requested');
+  const reason = [asked, event]
+    .map((each) => (each?.detail ? sentence(each.detail) : ''))
+    .filter(Boolean)
+    .join(' ');
   const applied = run.progress !== null || timeline.some(({ type }) => type === 'apply_started');
   const left = applied ? 'What was applied until then is in the state.' : 'Nothing was applied.';
   return [by, reason, left].filter(Boolean).join(' ');

@@ -78,6 +78,7 @@ function heading(rows: CommentRow[], { state }: PullRequest): string {
       waiting === 1 ? 'One workspace waits for confirmation' : `${waiting} workspaces wait for confirmation`,
     );
   if (has('confirmed', 'applying').length > 0) return title('🚧', 'Applying');
+  if (rows.every(({ run }) => run && isQueued(run))) return title('⏳', 'Queued');
   if (has('pending', 'planning').length > 0) return title('🔎', 'Planning');
   if (rows.some(({ run }) => !run)) return title('⏳', 'Not planned yet');
   if (has('planned').length > 0) {
@@ -169,7 +170,7 @@ function next(
   addresses: Addresses,
 ): string[] {
   if (pullRequest.state === 'merged') return [afterMerge(rows, pullRequest, repository, addresses)];
-  if (pullRequest.state === 'closed') return ['Closed without a merge: these plans can no longer be applied.'];
+  if (pullRequest.state === 'closed') return [afterClose(rows, pullRequest)];
 
   const named = (...states: Run['state'][]) =>
     rows.filter(({ run }) => run && states.includes(run.state)).map(({ workspace }) => workspace);
@@ -193,6 +194,18 @@ function next(
       `${list(failed)} failed: the check shows why. Push a fix, or comment ${command('plan', failed)} to try again.`,
     );
   }
+  const queued = rows.filter(({ run }) => run && isQueued(run)).map(({ workspace }) => workspace);
+  if (queued.length > 0) {
+    const [wait, check] = queued.length === 1 ? ['waits', 'its check says'] : ['wait', 'each check says'];
+    lines.push(
+      `${list(queued)} ${wait} to be applied: ${check} what for. To drop that, comment ${command('discard', queued)}.`,
+    );
+  }
+  const dropped = named('discarded', 'canceled');
+  if (dropped.length > 0) {
+    const what = dropped.length === 1 ? 'was dropped: its check says' : 'were dropped: each check says';
+    lines.push(`${list(dropped)} ${what} why. Comment ${command('plan', dropped)} for a fresh plan.`);
+  }
   const planned = named('planned');
   if (planned.length > 0) {
     const all =
@@ -214,6 +227,22 @@ function next(
     );
   }
   return lines;
+}
+
+/** An approved run that hasn't begun: it has its place in the queue of its workspace. */
+function isQueued(run: Run): boolean {
+  return run.state === 'pending' && !run.speculative;
+}
+
+function afterClose(rows: CommentRow[], { base_ref }: PullRequest): string {
+  const applied = rows
+    .filter(({ run }) => run && !run.speculative && ['applied', 'apply_errored'].includes(run.state))
+    .map(({ workspace }) => workspace);
+  const left =
+    applied.length === 0
+      ? ''
+      : ` What was applied to ${list(applied)} stays until a run of ${code(base_ref, 100)} is applied there.`;
+  return `Closed without a merge: these plans can no longer be applied.${left}`;
 }
 
 function afterMerge(

@@ -1,6 +1,6 @@
 import { type ExpressionBuilder, sql, type UpdateObject } from 'kysely';
 
-import { notify } from '../db/notifications.js';
+import { wakeUp } from '../db/notifications.js';
 import type { Tx } from '../db/pool.js';
 import type { Database, Run } from '../db/schema.js';
 import { type Effect, enqueue } from '../queue/outbox.js';
@@ -66,8 +66,8 @@ export async function addEvent(
   await tx
     .insertInto('run_events')
     .values({ run_id: run.id, type, state: run.state, actor: actor ?? null, detail: detail ?? null })
+    .returning(wakeUp('runs', run.id).as('told'))
     .execute();
-  await notify(tx, 'runs', run.id);
 }
 
 /** The reports that show this run: its check run, its pull request's comment, the sum on its head. */

@@ -84,12 +84,16 @@ async function takeErroredState(
   prepared: Prepared,
   path: string,
 ): Promise<string | undefined> {
-  if (prepared.ownBackend === undefined) {
-    await worker.stateServer.write(run.id, await readFile(path));
-    return undefined;
+  try {
+    if (prepared.ownBackend === undefined) {
+      await worker.stateServer.write(run.id, await readFile(path));
+      return undefined;
+    }
+  } catch (error) {
+    worker.log.error({ run: run.id, err: error }, 'A state that Terraform left behind could not be taken in');
   }
   const kept = await worker.workDirectories.keepFile(run, path);
-  return `The ${prepared.ownBackend} backend did not take the last state. It is kept on ${worker.config.workerName} as ${kept}: hand it in with \`terraform state push\`.`;
+  return `The ${prepared.ownBackend ?? 'http'} backend did not take the last state. It is kept on ${worker.config.workerName} as ${kept}: hand it in with \`terraform state push\`.`;
 }
 
 async function endApply(

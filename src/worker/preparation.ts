@@ -30,21 +30,25 @@ export interface Prepared {
 /** Checks out the run's commit and brings everything in place that Terraform needs. Throws what `describeFailure` knows. */
 export async function prepare(active: ActiveRun): Promise<Prepared> {
   const { run, worker } = active;
-  const terraform = await worker.terraform();
-  const repository = await worker.db
-    .selectFrom('repositories')
-    .selectAll()
-    .where('id', '=', run.repository_id)
-    .executeTakeFirstOrThrow();
+  const [terraform, repository] = await Promise.all([
+    worker.terraform(),
+    worker.db.selectFrom('repositories').selectAll().where('id', '=', run.repository_id).executeTakeFirstOrThrow(),
+  ]);
   const mirror = worker.mirrors.of(repository);
   await mirror.fetch([run.commit_sha]);
   active.throwIfStopped();
 
   const directory = await createDirectory(active);
+  const questions = Promise.all([
+    mirror.tree(run.commit_sha, '.'),
+    mirror.hasDirectory(run.commit_sha, run.settings.directory),
+  ]);
+  // Awaited only after the checkout: nothing may be written any more when this function throws.
+  questions.catch(() => undefined);
   const { warnings } = await mirror.checkout(run.commit_sha, directory.checkout);
   const module = join(directory.checkout, run.settings.directory);
-  const tree = await mirror.tree(run.commit_sha, '.');
-  if (!(await mirror.hasDirectory(run.commit_sha, run.settings.directory))) {
+  const [tree, isThere] = await questions;
+  if (!isThere) {
     throw new RunFailure(`There is no directory ${run.settings.directory} at commit ${run.commit_sha.slice(0, 7)}.`);
   }
   const leftovers = await clearLeftovers(module, directory.checkout);

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, mkdir, rename } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, rename } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
@@ -80,9 +80,10 @@ export class WorkDirectories {
   }
 
   /** Moves a file out of the run's directories to where nothing is removed, and yields where it is then. */
-  async keep(placed: Placed, file: string): Promise<string> {
+  async keepFile(placed: Placed, file: string): Promise<string> {
     const kept = await this.#placeToKeep(this.of(placed).root, `-${basename(file)}`);
-    await rename(file, kept);
+    // Moving needs no space; a directory of another worker's may be on another disk.
+    await rename(file, kept).catch(() => copyFile(file, kept));
     await chmod(kept, 0o600);
     return kept;
   }
@@ -121,6 +122,7 @@ export class WorkDirectories {
  * have them, are made writable first.
  */
 export async function removeTree(path: string): Promise<void> {
+  if (await isMissing(path)) return;
   const remove = () => run('rm', ['-rf', '--', path]);
   try {
     await remove();
@@ -129,4 +131,11 @@ export async function removeTree(path: string): Promise<void> {
     await run('chmod', ['-R', 'u+rwx', '--', path]).catch(() => undefined);
     await remove();
   }
+}
+
+async function isMissing(path: string): Promise<boolean> {
+  return lstat(path).then(
+    () => false,
+    (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
 }

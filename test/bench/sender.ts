@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, randomUUID } from 'node:crypto';
+import { createHmac, randomUUID } from 'node:crypto';
 import { request } from 'node:http';
 
 /** What the sender's process is told. */
@@ -9,10 +9,8 @@ export interface SendingOrder {
   secret: string;
   perSecond: number;
   seconds: number;
-  /** Payloads of pushes; each is sent with another branch and another commit. */
+  /** Payloads of pushes; each is sent with another branch. */
   templates: Record<string, unknown>[];
-  /** Sent as they are, evenly among the others. */
-  exact: Record<string, unknown>[];
 }
 
 export interface SendingReport {
@@ -62,14 +60,11 @@ async function send(order: SendingOrder): Promise<SendingReport> {
   return report;
 }
 
-function prepare({ secret, perSecond, seconds, templates, exact }: SendingOrder): Signed[] {
+function prepare({ secret, perSecond, seconds, templates }: SendingOrder): Signed[] {
   const count = perSecond * seconds;
-  const every = Math.floor(count / Math.max(1, exact.length));
   return Array.from({ length: count }, (_, index) => {
-    const real = index % every === 0 ? exact[index / every] : undefined;
     const template = templates[index % templates.length] ?? {};
-    const after = randomBytes(20).toString('hex');
-    return sign(real ?? { ...template, ref: `refs/heads/topic-${index}`, after }, secret);
+    return sign({ ...template, ref: `refs/heads/topic-${index}` }, secret);
   });
 }
 

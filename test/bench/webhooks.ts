@@ -25,7 +25,7 @@ export async function webhooks(): Promise<void> {
     const github = await laboratory.startGitHub('github');
     const database = await laboratory.createDatabase('webhooks');
     const signalbox = await laboratory.startSignalbox({ name: 'signalbox', github, database });
-    const { templates, exact } = await prepare(github, database);
+    const repositories = await createRepositories(github, database);
     const bare = await startBareServer(laboratory);
 
     const order: SendingOrder = {
@@ -34,28 +34,23 @@ export async function webhooks(): Promise<void> {
       secret: 'benchmark',
       perSecond: PER_SECOND,
       seconds: SECONDS,
-      templates,
-      exact,
+      templates: repositories.map((repository) => templateOf(github, repository)),
     };
-    const report = await sendAll(laboratory, order);
+    const [report, shas] = await Promise.all([sendAll(laboratory, order), pushMeanwhile(github, repositories)]);
     const answered = performance.now();
     const left = await untilDone(database);
-    printReport(report, (performance.now() - answered) / 1000, await judge(database, report, left, exact.length));
+    printReport(report, (performance.now() - answered) / 1000, await judge(database, report, left, shas));
   });
 }
 
-/** Repositories with a workspace each, known to Signalbox; payloads as GitHub has sent them. */
-async function prepare(
-  github: LocalGitHub,
-  database: Database,
-): Promise<{ templates: Record<string, unknown>[]; exact: Record<string, unknown>[] }> {
+/** Each with one workspace, known to Signalbox and applied. */
+async function createRepositories(github: LocalGitHub, database: Database): Promise<Repository[]> {
   await github.createUser('alice');
   await github.createOrganization('acme', { owners: ['alice'] });
-  const alice = github.as('alice');
   const repositories: Repository[] = [];
   for (let index = 0; index < REPOSITORIES; index++) {
     const repository = await github.createRepository({ owner: 'acme', name: `infra-${index}`, private: true });
-    await alice.push(repository, {
+    await github.as('alice').push(repository, {
       files: {
         '.github/signalbox.yml': 'workspaces:\n  - name: network\n    directory: network\n    auto-apply: true\n',
         'network/main.tf': configuration(0),
@@ -64,23 +59,27 @@ async function prepare(
     repositories.push(repository);
   }
   await untilDone(database);
-  const templates = repositories.map((repository) => {
-    const delivery = github.deliveries.findLast((each) => each.event === 'push' && each.repository === repository);
-    return { ...delivery?.payload, before: '0'.repeat(40), created: true };
-  });
+  return repositories;
+}
 
-  const { webhookUrl } = github.app;
-  github.app.webhookUrl = undefined;
-  const exact: Record<string, unknown>[] = [];
+/** The payload of a push that makes a new branch, as GitHub would send it. */
+function templateOf(github: LocalGitHub, repository: Repository): Record<string, unknown> {
+  const delivery = github.deliveries.findLast((each) => each.event === 'push' && each.repository === repository);
+  return { ...delivery?.payload, before: '0'.repeat(40), created: true };
+}
+
+/** Real pushes by git, with the webhooks that follow them, spread over the same time. Yields their commits. */
+async function pushMeanwhile(github: LocalGitHub, repositories: readonly Repository[]): Promise<string[]> {
+  const shas: string[] = [];
+  const started = performance.now();
   for (let index = 0; index < REAL; index++) {
-    const [repository, template] = [repositories[index % REPOSITORIES], templates[index % REPOSITORIES]];
-    if (!repository) throw new Error('There is no repository.');
-    const before = await repository.head(repository.defaultBranch);
-    const after = await alice.push(repository, { files: { 'network/main.tf': configuration(index + 1) } });
-    exact.push({ ...template, ref: `refs/heads/${repository.defaultBranch}`, before, after, created: false });
+    const repository = repositories[index % repositories.length];
+    if (!repository) break;
+    const due = started + ((index + 0.5) * SECONDS * 1000) / REAL;
+    await new Promise((resolve) => setTimeout(resolve, Math.max(0, due - performance.now())));
+    shas.push(await github.as('alice').push(repository, { files: { 'network/main.tf': configuration(index + 1) } }));
   }
-  github.app.webhookUrl = webhookUrl;
-  return { templates, exact };
+  return shas;
 }
 
 function configuration(value: number): string {
@@ -128,21 +127,27 @@ interface Judgement {
   applied: number;
 }
 
-async function judge(database: Database, report: SendingReport, left: number, real: number): Promise<Judgement> {
+async function judge(
+  database: Database,
+  report: SendingReport,
+  left: number,
+  shas: readonly string[],
+): Promise<Judgement> {
   const [deliveries] = await database.query<{ recorded: number; done: number }>(
     `select count(*)::integer recorded, (count(*) filter (where done_at is not null and error is null))::integer done
       from deliveries where guid = any ($1)`,
     [report.guids],
   );
   const [runs] = await database.query<{ applied: number }>(
-    `select count(*)::integer applied from runs where state = 'applied' and sequence > ${REPOSITORIES}`,
+    `select count(*)::integer applied from runs where state = 'applied' and commit_sha = any ($1)`,
+    [shas],
   );
   const judgement = { recorded: 0, done: 0, ...deliveries, applied: runs?.applied ?? 0 };
   const { length: sent } = report.guids;
   const { recorded, done, applied } = judgement;
-  if (left > 0 || recorded !== sent || done !== sent || applied !== real) {
+  if (left > 0 || recorded !== sent || done !== sent || applied !== shas.length) {
     throw new Error(
-      `Of ${sent} webhooks ${recorded} are on record and ${done} done, of ${real} runs ${applied} applied.`,
+      `Of ${sent} webhooks ${recorded} are on record and ${done} done, of ${shas.length} runs ${applied} applied.`,
     );
   }
   return judgement;
