@@ -143,7 +143,7 @@ async function main(): Promise<void> {
   loadCredentials(resolve(process.env.DATA_DIR || 'data'));
   const config = readConfig(process.env);
   const log = createLog({ level: config.logLevel, format: config.logFormat });
-  const stop = await start(config, log);
+  const starting = start(config, log);
 
   let stoppingSince: number | undefined;
   const end = (signal: NodeJS.Signals) => {
@@ -155,16 +155,20 @@ async function main(): Promise<void> {
     }
     stoppingSince = Date.now();
     log.info(`${signal}: no new work is taken; what runs is waited for`);
-    stop().then(
-      () => process.exit(0),
-      (error) => {
-        log.error({ err: error }, 'Signalbox could not stop in order');
-        process.exit(1);
-      },
-    );
+    // Also while it starts: what is half started can't be stopped in order, what has started can.
+    starting
+      .then((stop) => stop())
+      .then(
+        () => process.exit(0),
+        (error) => {
+          log.error({ err: error }, 'Signalbox could not stop in order');
+          process.exit(1);
+        },
+      );
   };
   process.on('SIGTERM', end);
   process.on('SIGINT', end);
+  await starting;
 }
 
 main().catch((error: unknown) => {

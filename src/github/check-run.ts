@@ -63,7 +63,8 @@ async function prepare(
   if (Date.now() - event.receivedAt.getTime() > MAX_AGE_MS) {
     return async () => `This ${action} was handled more than ten minutes late, so it wasn't followed: press again.`;
   }
-  if (action === 'discard') return async (tx) => refusalOf(await discardRun(tx, run, 'By the button.', actor));
+  if (action === 'discard')
+    return async (tx) => refusalOf(await discardRun(tx, run, 'It was discarded by the button.', actor));
   if (run.pull_request === null && !run.speculative) {
     return async (tx) => refusalOf(await confirmRun(tx, run, actor));
   }

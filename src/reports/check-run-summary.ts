@@ -270,7 +270,7 @@ function facts(run: Run, { addresses, repository }: RunReport): string {
     ...(run.own_backend === null
       ? []
       : [['State', `in the configuration's own backend, ${code(run.own_backend, 40)}`]]),
-    ['Run', `[${code(run.id)}](${runUrl(addresses, run.id)})`],
+    ['Run', code(run.id)],
   ];
   return table(['Trigger', cause(run)], 'll', rows).trimEnd();
 }

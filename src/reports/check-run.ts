@@ -102,8 +102,8 @@ function startOf({ timeline, externalId }: RunReport): Date | undefined {
 }
 
 /** What Terraform printed: the apply above the plan, which gets the room that the apply leaves. */
-function textOf(run: Run, { planOutput, applyOutput, addresses }: RunReport): string {
-  const where = `all of it is on ${runUrl(addresses, run.id)}`;
+function textOf(run: Run, { planOutput, applyOutput }: RunReport): string {
+  const where = `all of it is in the record, table outputs, run_id ${run.id}`;
   const apply = applyOutput === undefined ? '' : section('Apply', applyOutput, planOutput ? 40_000 : MAX_BYTES, where);
   const room = MAX_BYTES - byteLength(apply) - 1;
   const plan = planOutput === undefined ? '' : section(apply ? 'Plan' : '', planOutput, room, where);

@@ -49,10 +49,10 @@ export class Budget {
   }
 }
 
-const FIRST_PAUSE_MS = 5_000;
+const FIRST_PAUSE_MS = 2_000;
 const LONGEST_PAUSE_MS = 30_000;
 
-/** How far apart two reports of something that has been under way for `elapsed` ms are: from 5 s, growing to 30 s. */
+/** How far apart two reports of something that has been under way for `elapsed` ms are: from 2 s, growing to 30 s. */
 export function pauseBetweenReports(elapsed: number): number {
-  return Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, elapsed / 10));
+  return Math.min(LONGEST_PAUSE_MS, Math.max(FIRST_PAUSE_MS, elapsed / 4));
 }

@@ -32,6 +32,8 @@ export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Pr
   const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
   // Probot shows no set-up page in production: but this server has no App yet, whatever it is meant for.
   process.env.NODE_ENV = 'development';
+  // In production Probot refuses to register an App.
+  delete process.env.NODE_ENV;
   process.env.NO_SMEE_SETUP = 'true';
   process.env.WEBHOOK_PROXY_URL = `${publicUrl}/api/github/webhooks`;
   const host = config.host ?? 'localhost';
@@ -42,7 +44,8 @@ export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Pr
       `PUBLIC_URL is not set: GitHub will send webhooks to ${process.env.WEBHOOK_PROXY_URL}, which only this machine can reach`,
     );
   }
-  return run(() => undefined, {
+  const ours = { ...process.env };
+  const server = await run(() => undefined, {
     env: { PORT: String(config.port), HOST: host },
     log: log.child({ name: 'setup' }, { level: 'warn' }),
     updateEnv: (values) => {
@@ -54,6 +57,10 @@ export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Pr
       return values;
     },
   });
+  // Probot has read the directory's .env over the environment, and asks the environment at each request.
+  for (const name of Object.keys(process.env)) if (!(name in ours)) delete process.env[name];
+  Object.assign(process.env, ours);
+  return server;
 }
 
 async function saveCredentials(file: string, values: Record<string, string | undefined>): Promise<void> {

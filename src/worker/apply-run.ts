@@ -107,7 +107,8 @@ async function endApply(
   return worker.untilRecorded(() => {
     if (result.outcome === 'applied') return finishApply(db, run, stateIdentity(run, prepared), diagnostics);
     if (result.outcome === 'interrupted' || result.outcome === 'killed') {
-      return finishCanceled(db, run, describeCanceled(result.progress), diagnostics);
+      const detail = describeCanceled(result.progress);
+      return finishCanceled(db, run, errored ? `${detail} ${errored}` : detail, diagnostics);
     }
     const error = result.stale
       ? 'The state has changed since the plan was made, so nothing was applied. Plan again.'

@@ -16,6 +16,8 @@ import type { Prepared } from './preparation.js';
 export class Worker {
   readonly #context: WorkerContext;
   readonly #active = new Map<string, ActiveRun>();
+  /** By run: settled when a plan's slot has either taken up the apply or let go of everything. */
+  readonly #handovers = new Map<string, Promise<void>>();
   readonly #stopListening: () => void;
 
   constructor(context: WorkerContext) {
@@ -23,7 +25,13 @@ export class Worker {
     this.#stopListening = context.notifications.on('runs', (run) => void this.#lookForCancel(run));
   }
 
-  claim(job: StageJob): Promise<Run | undefined> {
+  async claim(job: StageJob): Promise<Run | undefined> {
+    // A confirmed run's job may be here before the slot that made its plan has done with it.
+    if (job.stage === 'apply') await this.#handovers.get(job.run);
+    return this.#claim(job);
+  }
+
+  #claim(job: StageJob): Promise<Run | undefined> {
     return claimStage(this.#context.db, job, this.#context.config.workerName);
   }
 
@@ -34,15 +42,23 @@ export class Worker {
       return;
     }
     let prepared: Prepared | undefined;
-    const planned = await this.#stage(claimed, 'plan', async (active) => {
-      const result = await planRun(active);
-      prepared = result.prepared;
-      return result.run;
-    });
-    if (planned?.state !== 'confirmed') return;
-    const applying = await this.#continueWithApply(planned);
-    if (!applying) await this.#cleanUp(planned);
-    else await this.#stage(applying, 'apply', (active) => applyRun(active, prepared));
+    let handedOver = () => {};
+    this.#handovers.set(claimed.id, new Promise((resolve) => (handedOver = () => resolve())));
+    let applying: Run | undefined;
+    try {
+      const planned = await this.#stage(claimed, 'plan', async (active) => {
+        const result = await planRun(active);
+        prepared = result.prepared;
+        return result.run;
+      });
+      if (planned?.state !== 'confirmed') return;
+      applying = await this.#continueWithApply(planned);
+      if (!applying) await this.#cleanUp(planned);
+    } finally {
+      this.#handovers.delete(claimed.id);
+      handedOver();
+    }
+    if (applying) await this.#stage(applying, 'apply', (active) => applyRun(active, prepared));
   }
 
   /** Ends what the worker holds apart from its runs; the dispatcher has waited for those. */
@@ -63,7 +79,7 @@ export class Worker {
     if (run.pull_request !== null) return undefined;
     const job = { run: run.id, workspace: run.workspace_id, speculative: false, attempt: run.attempt } as const;
     try {
-      return await this.claim({ ...job, stage: 'apply' });
+      return await this.#claim({ ...job, stage: 'apply' });
     } catch (error) {
       this.#context.log.warn(
         { run: run.id, err: error },

@@ -100,7 +100,7 @@ async function measure(contestant: Contestant, resources: number, workspace: str
       [`${workspace}/main.tf`]: configuration(resources),
     },
   });
-  const appliedAt = await untilApplied(github, repository, sha);
+  const appliedAt = await untilApplied(contestant, sha);
   const delivery = github.deliveries.findLast(({ event, payload }) => event === 'push' && payload.after === sha);
   if (!delivery) throw new Error('The push has no delivery.');
   const sentAt = Date.parse(delivery.deliveredAt);
@@ -110,15 +110,22 @@ async function measure(contestant: Contestant, resources: number, workspace: str
 }
 
 /** The local GitHub is in this process: looking costs nothing, and is exact to a millisecond or two. */
-async function untilApplied(github: LocalGitHub, repository: Repository, sha: string): Promise<number> {
+async function untilApplied({ github, repository, signalbox }: Contestant, sha: string): Promise<number> {
   const deadline = Date.now() + PATIENCE_MS;
   for (;;) {
     const ended = github.checkRuns(repository, sha).find((run) => run.status === 'completed');
     if (ended?.conclusion === 'success') return Date.now();
-    if (ended) throw new Error(`The run ended otherwise: ${ended.conclusion}, ${ended.title}\n${ended.text}`);
-    if (Date.now() > deadline) throw new Error('The run did not end.');
+    if (ended) throw new Error(`The run ended otherwise: ${ended.title}\n${warningsOf(signalbox)}`);
+    if (Date.now() > deadline) throw new Error(`The run did not end.\n${warningsOf(signalbox)}`);
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
+}
+
+function warningsOf({ log }: Signalbox): string {
+  return log
+    .split('\n')
+    .filter((line) => /"level":"(warn|error)"/.test(line))
+    .join('\n');
 }
 
 async function directoriesOf(repository: Repository): Promise<string[]> {

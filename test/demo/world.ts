@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { CheckRun } from '../support/github/index.js';
 import { Signalbox } from '../support/signalbox.js';
+import { endProcessesOf } from './leftovers.js';
 import { openPlace, type Place } from './place.js';
 
 /** A stop that takes longer than this, in ms, is no orderly one. Terraform may end what it has begun. */
@@ -73,6 +74,7 @@ export class World {
       await signalbox.stop();
       clearTimeout(impatient);
     }
+    await endProcessesOf(this.directory);
     await this.#place?.github.close();
     await rm(this.directory, { recursive: true, force: true, maxRetries: 5 });
   }

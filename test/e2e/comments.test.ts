@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { command, lines, onPostgres, processesIn, resource, World } from './world.js';
@@ -121,8 +122,8 @@ describe('A comment', () => {
       name: PLAN,
       where: ({ title, conclusion }) => conclusion === 'success' && !/^2 to add/.test(title ?? ''),
     });
-    expect(plan.text).not.toContain('terraform_data.first');
-    await import('node:fs/promises').then(({ writeFile }) => writeFile(`${journal}.go`, ''));
+    expect(plan.text).not.toContain('# terraform_data.first');
+    await writeFile(`${journal}.go`, '');
     await world.command(repo, pull, 'apply');
     await world.check(repo, { sha: pull.headSha, conclusion: 'success' });
     expect(await lines(journal)).toEqual(['first', 'begin', 'begin', 'end']);

@@ -18,7 +18,8 @@ describe.each(backends)('the reconciler on %s', (kind) => {
   let pump: OutboxPump;
   let reconciler: Reconciler;
   const done = () => record.runs.every(({ state }) => state === 'done');
-  const outbox = async () => (await db.selectFrom('outbox').select('subject').execute()).map(({ subject }) => subject);
+  const outbox = async () =>
+    (await db.selectFrom('outbox').select('subject').orderBy('id').execute()).map(({ subject }) => subject);
   const reconcilerOf = ({ workspaces, dispatch }: TestWorker) =>
     new Reconciler({ db, workspaces, dispatch, startable: record.startable, log: new SilentLog() });
 

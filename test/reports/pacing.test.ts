@@ -47,6 +47,6 @@ test('a pause that GitHub asks for holds for that installation alone', () => {
   budget.enter(1);
 });
 
-test('progress is told every 5 s at first, every 30 s in the end', () => {
-  expect([0, 50_000, 100_000, 3_600_000].map(pauseBetweenReports)).toEqual([5_000, 5_000, 10_000, 30_000]);
+test('progress is told every 2 s at first, every 30 s in the end', () => {
+  expect([0, 8_000, 40_000, 3_600_000].map(pauseBetweenReports)).toEqual([2_000, 2_000, 10_000, 30_000]);
 });

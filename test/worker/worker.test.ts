@@ -1,0 +1,288 @@
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Notifications } from '../../src/db/notifications.js';
+import { createDb, createPool, type Db } from '../../src/db/pool.js';
+import type { Run } from '../../src/db/schema.js';
+import { CommitGone } from '../../src/git/git-error.js';
+import { createLog } from '../../src/log.js';
+import { cancelRun } from '../../src/runs/actions.js';
+import { outputOf } from '../../src/runs/store.js';
+import { StateServer } from '../../src/state/state-server.js';
+import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
+import { Encryption } from '../../src/variables/encryption.js';
+import type { WorkerContext } from '../../src/worker/context.js';
+import { describeFailure } from '../../src/worker/failure.js';
+import { untilRecorded } from '../../src/worker/until-recorded.js';
+import { WorkDirectories } from '../../src/worker/work-directory.js';
+import { Worker } from '../../src/worker/worker.js';
+import { Gate, until } from '../queue/support.js';
+import { RunsWorld } from '../runs/world.js';
+
+const log = createLog({ level: 'silent', format: 'json' });
+
+let world: RunsWorld;
+let gate: Gate;
+let db: Db;
+let notifications: Notifications;
+let directory: string;
+let stateServer: StateServer;
+let worker: Worker;
+/** The commit's files, and what happens when they are fetched. */
+let files: Record<string, string>;
+let onFetch: () => Promise<void>;
+let terraform: WorkerContext['terraform'];
+beforeAll(async () => {
+  world = await RunsWorld.open();
+  gate = await Gate.start(world.url);
+  const url = gate.url(world.url);
+  db = createDb(createPool({ connectionString: url, max: 8, onError: () => undefined }));
+  notifications = new Notifications(url, () => undefined);
+  await notifications.start();
+});
+afterAll(async () => {
+  await notifications.close();
+  await db.destroy();
+  await gate.goAway();
+  await world.close();
+});
+
+beforeEach(async () => {
+  directory = mkdtempSync(join(tmpdir(), 'signalbox-worker-'));
+  files = { 'main.tf': 'resource "terraform_data" "a" {}' };
+  onFetch = async () => undefined;
+  terraform = () => findTerraform({ path: process.env.PATH ?? '', dataDirectory: join(directory, 'data') });
+  const encryption = new Encryption(Buffer.alloc(32, 1));
+  stateServer = await StateServer.start({ db, encryption, log });
+  const mirror = {
+    fetch: () => onFetch(),
+    checkout: async (_: string, to: string) => {
+      mkdirSync(join(to, 'network'));
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(to, 'network', name), text);
+      return { warnings: [] };
+    },
+    tree: async () => 'tree',
+    hasDirectory: async () => true,
+  };
+  worker = new Worker({
+    db,
+    notifications,
+    encryption,
+    mirrors: { of: () => mirror } as unknown as WorkerContext['mirrors'],
+    stateServer,
+    workDirectories: new WorkDirectories(join(directory, 'work')),
+    terraform: () => terraform(),
+    config: { workerName: 'w1', dataDirectory: directory, runEnv: ['PLANTED_*'], planEnv: [] },
+    log,
+    untilRecorded: (write) => untilRecorded(write, log),
+  });
+});
+afterEach(async () => {
+  worker.stop();
+  await stateServer.close();
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function claimed(autoApply = false): Promise<Run> {
+  const workspace = await world.workspace({ auto_apply: autoApply, directory: 'network' });
+  return world.begin(await world.push(workspace));
+}
+
+const cancel = (run: Run) => world.inTransaction((tx) => cancelRun(tx, run, 'Stop it.', 'bob'));
+const lastLine = async (run: Run) => (await world.timeline(run)).at(-1);
+const left = () => (existsSync(join(directory, 'work')) ? readdirSync(join(directory, 'work')) : []);
+const started = (run: Run, text: string) =>
+  until(async () => (await outputOf(world.db, run.id, 'apply')).includes(text));
+
+test('a run that applies by itself is planned and applied in one go, and leaves nothing on disk', async () => {
+  const run = await claimed(true);
+  await worker.work(run);
+  expect(await world.now(run)).toMatchObject({ state: 'applied', confirmed_by: 'auto-apply', error: null });
+  expect((await world.timeline(run)).map((line) => line.split(':')[0])).toEqual([
+    'pending',
+    'planning',
+    'confirmed',
+    'applying',
+    'applied',
+  ]);
+  expect(await outputOf(world.db, run.id, 'apply')).toContain('Creation complete');
+  expect(left()).toEqual([]);
+  expect(worker.active).toBe(0);
+  const states = await world.db.selectFrom('state_versions').select('state').where('run_id', '=', run.id).execute();
+  expect(states.length).toBeGreaterThan(0);
+  for (const { state } of states) expect(state.includes('terraform_data')).toBe(false);
+});
+
+test('one that waits for a person is applied later from what the record has kept', async () => {
+  const run = await claimed();
+  await worker.work(run);
+  const planned = await world.now(run);
+  expect(planned.state).toBe('needs_confirmation');
+  expect(left()).toEqual([]);
+  await worker.work(await world.begin(await world.confirm(planned), 'apply'));
+  expect((await world.now(run)).state).toBe('applied');
+  expect(left()).toEqual([]);
+});
+
+test('what RUN_ENV lets in is masked in all that Terraform prints and says', async () => {
+  process.env.PLANTED_SECRET = 'correct-horse-battery';
+  files['main.tf'] = `
+    resource "terraform_data" "a" {
+      provisioner "local-exec" { command = "printf 'it is correct-'; sleep 0.4; echo horse-battery; echo $PLANTED_SECRET >&2; exit 3" }
+    }`;
+  const run = await claimed(true);
+  await worker.work(run);
+  delete process.env.PLANTED_SECRET;
+  const ended = await world.now(run);
+  expect(ended.state).toBe('apply_errored');
+  const said = (await outputOf(world.db, run.id, 'apply')) + JSON.stringify(ended);
+  expect(said).toContain('***');
+  expect(said).not.toContain('correct-horse-battery');
+});
+
+describe('cancel', () => {
+  test('before Terraform starts ends the run without it', async () => {
+    const run = await claimed();
+    let asked = false;
+    onFetch = async () => {
+      await cancel(run);
+      await until(async () => (await world.now(run)).cancel_requested_at !== null);
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    };
+    terraform = async () => {
+      asked = true;
+      return { path: '/nowhere/terraform', version: '1.0.0' } as Awaited<ReturnType<WorkerContext['terraform']>>;
+    };
+    await worker.work(run);
+    expect(asked).toBe(true);
+    expect(await lastLine(run)).toBe('canceled: canceled, bob, It was canceled before Terraform ran.');
+    expect(left()).toEqual([]);
+  });
+
+  test('between claim and work is noticed', async () => {
+    const run = await claimed();
+    await cancel(run);
+    await worker.work(run);
+    expect((await world.now(run)).state).toBe('canceled');
+  });
+
+  test('while Terraform applies interrupts it, and keeps its state', async () => {
+    files['main.tf'] = `
+      resource "terraform_data" "a" {}
+      resource "terraform_data" "b" {
+        depends_on = [terraform_data.a]
+        provisioner "local-exec" { command = "echo begun; sleep 30" }
+      }`;
+    const run = await claimed(true);
+    const working = worker.work(run);
+    await started(run, 'begun');
+    await cancel(await world.now(run));
+    await working;
+    expect((await world.now(run)).state).toBe('canceled');
+    expect(await lastLine(run)).toMatch(/^canceled: canceled, bob, Terraform was interrupted after 1 of 2 resources/);
+    const states = await world.db
+      .selectFrom('state_versions')
+      .select('resources')
+      .where('run_id', '=', run.id)
+      .execute();
+    expect(states.at(-1)?.resources).toBeGreaterThan(0);
+    expect(left()).toEqual([]);
+  });
+
+  test('whose wake-up is lost in an outage is found when the database is back', async () => {
+    files['main.tf'] = `
+      resource "terraform_data" "a" {
+        provisioner "local-exec" { command = "echo begun; sleep 30" }
+      }`;
+    const run = await claimed(true);
+    const working = worker.work(run);
+    await started(run, 'begun');
+    await gate.goAway();
+    await cancel(await world.now(run));
+    await gate.comeBack();
+    await working;
+    expect((await world.now(run)).state).toBe('canceled');
+  });
+});
+
+test('an apply that ends while the database is away is recorded when it is back', async () => {
+  files['main.tf'] = `
+    resource "terraform_data" "a" {
+      provisioner "local-exec" { command = "echo begun; sleep 1.5" }
+    }`;
+  const run = await claimed(true);
+  const working = worker.work(run);
+  await started(run, 'begun');
+  await gate.goAway();
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
+  await gate.comeBack();
+  await working;
+  expect((await world.now(run)).state).toBe('applied');
+  expect(await outputOf(world.db, run.id, 'apply')).toContain('Creation complete');
+  expect(await world.db.selectFrom('state_versions').select('id').where('run_id', '=', run.id).execute()).not.toEqual(
+    [],
+  );
+}, 90_000);
+
+test('a run that was taken away meanwhile is left as it is', async () => {
+  const run = await claimed();
+  onFetch = async () => {
+    await world.db.updateTable('runs').set({ attempt: 2 }).where('id', '=', run.id).execute();
+  };
+  await worker.work(run);
+  expect(await world.now(run)).toMatchObject({ state: 'planning', attempt: 2 });
+  expect(worker.active).toBe(0);
+});
+
+describe('a failure', () => {
+  const failed = async (error: unknown) => {
+    const run = await claimed();
+    onFetch = () => Promise.reject(error);
+    await worker.work(run);
+    return (await world.now(run)).error;
+  };
+
+  test('that nobody foresaw is told without its inner text', async () => {
+    for (const error of [
+      new Error('connect to postgres://signalbox:hunter2@db failed'),
+      Object.assign(new Error('EACCES: /var/lib/signalbox/key'), { code: 'EACCES' }),
+      'hunter2',
+      undefined,
+    ]) {
+      expect(await failed(error)).toBe(
+        "Something went wrong in Signalbox itself. Its log has the details, under this run's id.",
+      );
+    }
+  });
+
+  test('that a person can do something about says what', async () => {
+    expect(await failed(new CommitGone('acme/infra', 'abcdef0123'))).toMatch(
+      /^Commit abcdef0 is no longer in acme.infra/,
+    );
+    const full = Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+    expect(await failed(full)).toBe("The worker's disk is full. Free some space, then plan again.");
+    expect(describeFailure(new TerraformUnavailableError('There is no Terraform.')).foreseen).toBe(true);
+  });
+
+  test('of Terraform is the run’s error and a diagnostic with its line', async () => {
+    files['main.tf'] = 'resource "terraform_data" "a" {\n  input = nothing.here\n}\n';
+    const run = await claimed();
+    await worker.work(run);
+    expect(await world.now(run)).toMatchObject({
+      state: 'plan_errored',
+      error: 'Reference to undeclared resource',
+      diagnostics: [{ severity: 'error', file: 'network/main.tf', startLine: 2 }],
+    });
+    expect(left()).toEqual([]);
+  });
+
+  test('of an apply whose plan is no longer kept says so', async () => {
+    const run = await world.in('applying');
+    await world.db.deleteFrom('plans').where('run_id', '=', run.id).execute();
+    await worker.work(run);
+    expect(await world.now(run)).toMatchObject({
+      state: 'apply_errored',
+      error: 'Its plan is no longer kept: plan again.',
+    });
+  });
+});
