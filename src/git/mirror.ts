@@ -43,6 +43,7 @@ export class Mirrors {
   readonly #options: MirrorsOptions;
   /** Fetches into one mirror take turns. */
   readonly #turns = new Map<number, LimitFunction>();
+  readonly #listings = new Listings();
 
   constructor(options: MirrorsOptions) {
     this.#options = options;
@@ -51,7 +52,29 @@ export class Mirrors {
   of({ id, owner, name }: MirroredRepository): Mirror {
     const turns = this.#turns.get(id) ?? pLimit(1);
     this.#turns.set(id, turns);
-    return new Mirror(this.#options, { id, owner, name }, turns);
+    return new Mirror(this.#options, { id, owner, name }, turns, this.#listings);
+  }
+}
+
+/** How many commits' listings are remembered, and how long they may be for that. */
+const LISTINGS = 16;
+const LONGEST_LISTING = 5_000;
+
+/**
+ * What the commits that were listed last consist of, which never changes: a run's commit is listed for its settings, and
+ * soon after for its checkout. To start a git costs several ms in which this process does nothing else.
+ */
+class Listings {
+  readonly #known = new Map<string, TreeEntry[]>();
+
+  async of(repository: number, sha: string, list: () => Promise<TreeEntry[]>): Promise<readonly TreeEntry[]> {
+    const key = `${repository} ${sha}`;
+    const known = this.#known.get(key) ?? (await list());
+    this.#known.delete(key);
+    if (known.length <= LONGEST_LISTING) this.#known.set(key, known);
+    const [oldest] = this.#known.keys();
+    if (this.#known.size > LISTINGS && oldest !== undefined) this.#known.delete(oldest);
+    return known;
   }
 }
 
@@ -67,9 +90,11 @@ export class Mirror {
   readonly #directory: string;
   readonly #home: string;
   readonly #git: GitCommand;
+  readonly #listings: Listings;
 
-  constructor(options: MirrorsOptions, repository: MirroredRepository, turns: LimitFunction) {
+  constructor(options: MirrorsOptions, repository: MirroredRepository, turns: LimitFunction, listings: Listings) {
     this.#options = options;
+    this.#listings = listings;
     this.#repository = repository;
     this.#fullName = `${repository.owner}/${repository.name}`;
     this.#turns = turns;
@@ -86,7 +111,7 @@ export class Mirror {
   /** Paths of the commit's files, symlinks to files of the same commit among them; submodules are none. */
   async files(sha: string): Promise<string[]> {
     return this.#whole([sha], async () => {
-      const entries = await listTree(this.#git, sha);
+      const entries = await this.#list(sha);
       const links = entries.filter(({ kind }) => kind === 'symlink').map(({ path }) => path);
       const resolved = links.length === 0 ? [] : await resolveFiles(this.#git, sha, links);
       const broken = new Set(links.filter((_, index) => 'problem' in (resolved[index] ?? { problem: '' })));
@@ -95,8 +120,8 @@ export class Mirror {
   }
 
   /** Everything that the commit has, with its kind. */
-  async entries(sha: string): Promise<TreeEntry[]> {
-    return this.#whole([sha], () => listTree(this.#git, sha));
+  async entries(sha: string): Promise<readonly TreeEntry[]> {
+    return this.#whole([sha], () => this.#list(sha));
   }
 
   /** A file's content; a symlink within the commit is followed. Throws PathUnreadable. */
@@ -126,13 +151,15 @@ export class Mirror {
   }
 
   async hasDirectory(sha: string, directory: string): Promise<boolean> {
-    return (await this.#whole([sha], () => treeOf(this.#git, sha, directory))) !== undefined;
+    if (directory === '.') return true;
+    // git knows no empty directories.
+    return (await this.entries(sha)).some(({ path }) => path.startsWith(`${directory}/`));
   }
 
   /** Writes the commit's files into an empty directory. Throws CommitRefused for what must not be written. */
   async checkout(sha: string, directory: string): Promise<Checkout> {
     return this.#whole([sha], async () => {
-      const entries = await listTree(this.#git, sha);
+      const entries = await this.#list(sha);
       checkSize(entries);
       const index = join(this.#options.directory, `${this.#repository.id}.index-${randomBytes(6).toString('hex')}`);
       await writeFiles(sha, directory, index, this.#environment(this.#directory));
@@ -236,6 +263,10 @@ export class Mirror {
       ),
     );
     return distinct.filter((_, index) => !present[index]);
+  }
+
+  #list(sha: string): Promise<readonly TreeEntry[]> {
+    return this.#listings.of(this.#repository.id, sha, () => listTree(this.#git, sha));
   }
 
   get #fetchTimeoutMs(): number {

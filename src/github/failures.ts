@@ -38,3 +38,8 @@ function isRateLimit(error: Error): boolean {
 export function isNotFound(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 404;
 }
+
+/** GitHub knows the token that it was asked with no more: it was revoked, or ran out early. */
+export function isRefusedToken(error: unknown): boolean {
+  return error instanceof Error && 'status' in error && error.status === 401;
+}

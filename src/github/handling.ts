@@ -6,6 +6,7 @@ import type { Delivery, Repository } from '../db/schema.js';
 import type { Mirrors } from '../git/mirror.js';
 import type { Log } from '../log.js';
 import type { InstallationOctokit } from '../octokit.js';
+import { isRefusedToken } from './failures.js';
 import { followRepository } from './repositories.js';
 
 export type EventName = Context['name'];
@@ -93,6 +94,11 @@ export async function handleWith(handling: Handling, receive: () => Promise<void
   if (handling.error !== undefined) throw handling.error;
 }
 
+/** Octokit would use a token that GitHub refuses until its time is up, and the delivery would be given up by then. */
+async function renewToken(octokit: InstallationOctokit): Promise<void> {
+  await octokit.auth({ type: 'installation', refresh: true }).catch(() => undefined);
+}
+
 /** Makes a Probot handler of a handler for events of a repository, whose row is brought up to date first. */
 export function onRepository<E extends EventName>(services: Services, handle: (event: Received<E>) => Promise<void>) {
   return onInstallation<E>(services, async (event) => {
@@ -115,6 +121,7 @@ export function onInstallation<E extends EventName>(
       await handle({ ...services, log, payload, octokit, receivedAt, commit: (changes) => handling.commit(changes) });
     } catch (error) {
       handling.error = error ?? new Error('A handler threw nothing.');
+      if (isRefusedToken(error)) await renewToken(octokit);
     }
   };
 }
