@@ -21,10 +21,17 @@ export function octokitClass(config: Config): typeof ProbotOctokit {
   return ProbotOctokit.defaults((options: Record<string, unknown>) => ({
     ...options,
     baseUrl: config.githubApiUrl,
+    auth: authOn(config.githubApiUrl, options.auth),
     throttle: { enabled: false },
     retry: { enabled: false },
     request: { ...(options.request as object | undefined), fetch: fetchWithin },
   })) as typeof ProbotOctokit;
+}
+
+/** Probot gives its auth a `request` without the base address: tokens that are refreshed would be asked of github.com. */
+function authOn(baseUrl: string, auth: unknown): unknown {
+  const { request } = (auth ?? {}) as { request?: { defaults(options: object): unknown } };
+  return request ? { ...(auth as object), request: request.defaults({ baseUrl }) } : auth;
 }
 
 /** Octokit has no time limit of its own. */

@@ -87,6 +87,7 @@ interface PullRequestsTable {
   head_at: Optional<Date>;
   affected: Optional<number[]>;
   affected_sha: Optional<string>;
+  settings_problems: Generated<number>;
   allowed_sha: Optional<string>;
   comment_id: Optional<number>;
   comment_tried_at: Optional<Date>;

@@ -20,8 +20,10 @@ export interface Head {
   /** As of the default branch, never of the head itself. */
   settings: LoadedSettings;
   changed: ChangedPaths;
-  /** What is wrong with the settings file of the head, if it changes that file. */
-  problems: SettingsProblem[] | undefined;
+  /** What is wrong with the head's own settings file: it would be so on its base too, once it is merged. */
+  problems: SettingsProblem[];
+  /** The head changes that file. */
+  editsSettings: boolean;
 }
 
 /** Looks at what a head changes since it left its base. Undefined where the head or the default branch is gone. */
@@ -41,9 +43,10 @@ export async function lookAtHead(
     await mirror.fetch([head.sha]);
     const settings = await loadSettings(db, mirror, repository, branch.sha);
     const changed = comparison ? await changesSince(mirror, comparison.mergeBase, head.sha) : 'unknown';
-    const edited = changed !== 'unknown' && changed.includes(SETTINGS_FILE);
-    const problems = edited ? (await readSettings(mirror, head.sha)).problems : undefined;
-    return { sha: head.sha, message, settings, changed, problems };
+    const editsSettings = changed !== 'unknown' && changed.includes(SETTINGS_FILE);
+    const hasSettings = (await mirror.files(head.sha)).includes(SETTINGS_FILE);
+    const problems = hasSettings ? (await readSettings(mirror, head.sha)).problems : [];
+    return { sha: head.sha, message, settings, changed, problems, editsSettings };
   } catch (error) {
     if (!(error instanceof CommitGone)) throw error;
     scope.log.info({ sha: head.sha }, 'A commit is gone: nothing is planned');
@@ -83,7 +86,7 @@ export async function planHead(tx: Tx, seen: PullRequest, head: Head, request: P
   const shown = [...new Set([...affected, ...asked])];
   const pullRequest = await tx
     .updateTable('pull_requests')
-    .set({ affected: shown.map(({ id }) => id), affected_sha: head.sha })
+    .set({ affected: shown.map(({ id }) => id), affected_sha: head.sha, settings_problems: head.problems.length })
     .where('repository_id', '=', seen.repository_id)
     .where('number', '=', seen.number)
     .returningAll()
@@ -101,7 +104,9 @@ export async function planHead(tx: Tx, seen: PullRequest, head: Head, request: P
     { kind: 'pull_request_report', repository, number },
     { kind: 'head_report', repository, sha: head.sha },
   );
-  if (head.problems) await enqueue(tx, { kind: 'settings_report', repository, sha: head.sha, problems: head.problems });
+  if (head.editsSettings) {
+    await enqueue(tx, { kind: 'settings_report', repository, sha: head.sha, problems: head.problems });
+  }
   return asked;
 }
 

@@ -18,7 +18,7 @@ export interface Head {
   addresses: Addresses;
   repository: RepositoryName;
   /** Those whose head this commit is. */
-  pullRequests: Pick<PullRequest, 'fork' | 'allowed_sha' | 'head_sha' | 'affected_sha'>[];
+  pullRequests: Pick<PullRequest, 'fork' | 'allowed_sha' | 'head_sha' | 'affected_sha' | 'settings_problems'>[];
   mergeGroup: boolean;
   /** What any of them affects. */
   workspaces: HeadWorkspace[];
@@ -55,6 +55,15 @@ function verdictOf({ pullRequests, mergeGroup, workspaces }: Head): Verdict {
     return {
       title: 'Looking for affected workspaces',
       explanation: 'Which workspaces this commit affects is being found out.',
+    };
+  }
+  const problems = Math.max(0, ...pullRequests.map(({ settings_problems }) => settings_problems));
+  if (problems > 0) {
+    return {
+      conclusion: 'failure',
+      title: `signalbox.yml has ${plural(problems, 'problem')}`,
+      explanation:
+        "Which workspaces there are can't be told for sure while `.github/signalbox.yml` has problems, so this commit can't pass. The check `signalbox/config` of the commit that brought them shows where they are.",
     };
   }
   if (workspaces.length === 0) {

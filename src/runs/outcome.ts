@@ -31,7 +31,7 @@ export async function finishPlan(db: Db, seen: Run, plan: FinishedPlan): Promise
     // Asked for too late to stop Terraform, but in time to keep the plan from going on.
     if (run.cancel_requested_at !== null) {
       const actor = run.cancel_requested_by ?? undefined;
-      const detail = 'It was canceled while its plan ended. Nothing was changed.';
+      const detail = 'It was canceled while its plan ended.';
       return transition(tx, run, 'canceled', {}, { actor, detail, columns });
     }
     await keepPlan(tx, run, plan);

@@ -100,7 +100,7 @@ async function endPlan(
   await prepared.log.end();
   return worker.untilRecorded(() =>
     end.outcome === 'interrupted' || end.outcome === 'killed'
-      ? finishCanceled(worker.db, run, 'Terraform was interrupted while it planned. Nothing was changed.', diagnostics)
+      ? finishCanceled(worker.db, run, 'Terraform was interrupted while it planned.', diagnostics)
       : failPlan(worker.db, run, firstError(diagnostics, 'terraform plan failed'), diagnostics),
   );
 }

@@ -70,7 +70,6 @@ async function open(ends: (() => Promise<unknown>)[]): Promise<Laboratory> {
         dataDirectory: join(directory, name),
         env: {
           DATABASE_URL: database.url,
-          ...(process.env.PROF ? { NODE_OPTIONS: process.env.PROF } : {}),
           // What is measured is us, not how slowly GitHub wants to be asked.
           GITHUB_CONTENT_PER_MINUTE: '10000',
           ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),

@@ -9,7 +9,7 @@ describe('Bad input', () => {
 
   beforeAll(async () => {
     world = await World.start(apart);
-  }, 100_000);
+  });
   afterAll(() => world.end());
 
   describe('in signalbox.yml is annotated on its line, and the other workspaces go on', () => {

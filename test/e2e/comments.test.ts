@@ -11,7 +11,7 @@ describe('A comment', () => {
 
   beforeAll(async () => {
     world = await World.start(onPostgres);
-  }, 100_000);
+  });
   afterAll(() => world.end());
 
   /** An applied repository, and a pull request whose plan is shown. */

@@ -10,7 +10,7 @@ describe.each(deployments)('A pull request, $name', (deployment) => {
 
   beforeAll(async () => {
     world = await World.start(deployment);
-  }, 100_000);
+  });
   afterEach(() => world.github.git.misbehaviours.stop());
   afterAll(() => world.end());
 

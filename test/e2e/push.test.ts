@@ -7,7 +7,7 @@ describe.each(deployments)('A push, $name', (deployment) => {
 
   beforeAll(async () => {
     world = await World.start(deployment);
-  }, 100_000);
+  });
   afterAll(() => world.end());
 
   test('is planned, waits for a person, and is applied by the Apply button', async () => {

@@ -22,7 +22,7 @@ describe('What is shown', () => {
       UNRELATED: 'planted-in-the-environment',
     };
     world = await World.start(onPostgres, { env });
-  }, 100_000);
+  });
   afterAll(() => world.end());
 
   const VARIABLES = ['writer', 'reader'].map(

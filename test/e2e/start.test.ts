@@ -121,7 +121,7 @@ describe('With nothing configured but the App', () => {
         reopened: [],
       });
     }
-  }, 100_000);
+  });
 });
 
 describe('When Signalbox is stopped', () => {
@@ -148,7 +148,7 @@ describe('When Signalbox is stopped', () => {
     } finally {
       await world.end();
     }
-  }, 100_000);
+  });
 });
 
 describe('Where there is no Terraform', () => {
@@ -168,7 +168,7 @@ describe('Where there is no Terraform', () => {
       await world.end();
       await rm(bin, { recursive: true, force: true });
     }
-  }, 100_000);
+  });
 });
 
 /** A directory that has what the PATH has of what Signalbox and git need, but not one program. */

@@ -10,7 +10,7 @@ describe('While GitHub is in trouble', () => {
 
   beforeAll(async () => {
     world = await World.start(onPostgres);
-  }, 100_000);
+  });
   afterEach(() => world.github.misbehaviours.stop());
   afterAll(() => world.end());
 
@@ -38,6 +38,17 @@ describe('While GitHub is in trouble', () => {
     },
   );
 
+  test('tokens that GitHub does not know any more are replaced, for webhooks, reports and git', async () => {
+    const { alice, github } = world;
+    const repo = await world.appliedRepository({ 'network/main.tf': resource('a', '1') });
+    github.expireTokens();
+    const sha = await alice.push(repo, { files: { 'network/main.tf': resource('a', '2') } });
+    await world.check(repo, { sha, conclusion: 'success' }, 40_000);
+    github.expireTokens();
+    const pull = await world.pullRequest(repo, { 'network/b.tf': resource('b', '1') });
+    await world.check(repo, { name: PLAN, sha: pull.headSha, conclusion: 'success' }, 40_000);
+  });
+
   test('reports come late, and nothing is lost, when it answers 5xx for a while', async () => {
     const { alice, github } = world;
     const repo = await world.repository();
@@ -52,7 +63,7 @@ describe('While GitHub is in trouble', () => {
     again.stop();
     const applied = await world.check(repo, { sha, conclusion: 'success' }, 40_000);
     expect(applied.title).toBe('1 added, 0 changed, 0 destroyed');
-  }, 100_000);
+  });
 
   test.each(['secondary-rate-limit', 'primary-rate-limit'] as const)(
     'a %s is waited for',

