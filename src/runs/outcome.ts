@@ -10,6 +10,8 @@ export interface FinishedPlan {
   changes: boolean;
   /** What the workspace's state depends on: its backend and its directory. */
   identity: string;
+  /** The repository brings a state file, which isn't used: what is in it would be created a second time. */
+  stateLeftOut: boolean;
   planFile: Buffer;
   workFiles: Buffer;
   planJson: Buffer;
@@ -50,7 +52,7 @@ export async function finishPlan(db: Db, seen: Run, plan: FinishedPlan): Promise
       });
     }
     if (!run.auto_apply) return waitForPerson(tx, run, { columns });
-    const objection = await objectionToAutoApply(tx, run, plan.identity);
+    const objection = await objectionToAutoApply(tx, run, plan);
     if (objection) return waitForPerson(tx, run, { columns, detail: objection });
     return transition(tx, run, 'plan_approved', { confirmedBy: 'auto-apply' }, { columns });
   });
@@ -149,7 +151,11 @@ async function differencesFromReviewed(tx: Tx, reviewedRun: string, plan: Finish
  * it was created, or its state would be another one than that of the last apply, so that 'create everything' may be a
  * mistake.
  */
-async function objectionToAutoApply(tx: Tx, run: Run, identity: string): Promise<string | undefined> {
+async function objectionToAutoApply(
+  tx: Tx,
+  run: Run,
+  { identity, stateLeftOut }: FinishedPlan,
+): Promise<string | undefined> {
   const workspace = await tx
     .selectFrom('workspaces')
     .select(['auto_apply', 'applied_identity', 'repository_id', 'directory'])
@@ -159,6 +165,9 @@ async function objectionToAutoApply(tx: Tx, run: Run, identity: string): Promise
   if (workspace.applied_identity === identity) return undefined;
   if (workspace.applied_identity !== null) {
     return 'Its backend or directory has changed since it was last applied, so it waits for a person this time.';
+  }
+  if (stateLeftOut) {
+    return 'The repository has a terraform.tfstate, which is not used here: what is in it would be created a second time, so this first run waits for a person.';
   }
   const predecessor = await tx
     .selectFrom('workspaces')

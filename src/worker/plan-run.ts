@@ -80,6 +80,7 @@ async function keepPlan(
       diagnostics: recordDiagnostics(run, prepared, planned.diagnostics),
       changes: planned.outcome === 'changes',
       identity: stateIdentity(run, prepared),
+      stateLeftOut: prepared.stateLeftOut,
       planFile: encryption.seal(`plan/${run.id}`, planFile),
       workFiles: encryption.seal(`work-files/${run.id}`, workFiles),
       planJson: encryption.seal(`plan-json/${run.id}`, Buffer.from(planned.json)),

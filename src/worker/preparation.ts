@@ -25,6 +25,8 @@ export interface Prepared {
   ownBackend: string | undefined;
   /** Hash of the commit's files. */
   tree: string;
+  /** The repository brings a state file, which is left out. */
+  stateLeftOut: boolean;
 }
 
 /** Checks out the run's commit and brings everything in place that Terraform needs. Throws what `describeFailure` knows. */
@@ -73,7 +75,8 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   const log = new OutputLog(worker.db, run, active.stage, mask);
   for (const warning of [...warnings, ...leftovers.map(describeLeftover)]) log.append(`Warning: ${warning}\n`);
   active.passed('prepared');
-  return { terraform, directory, module, environment, mask, log, ownBackend, tree };
+  const stateLeftOut = leftovers.includes('terraform.tfstate');
+  return { terraform, directory, module, environment, mask, log, ownBackend, tree, stateLeftOut };
 }
 
 /** A plan holds absolute paths, so its apply takes place where it was made, whichever worker that was on. */

@@ -219,6 +219,7 @@ export class World {
       diagnostics: [],
       changes: outcome === 'changes',
       identity: 'i',
+      stateLeftOut: false,
       planFile: bytes,
       workFiles: bytes,
       planJson: bytes,

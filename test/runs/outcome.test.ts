@@ -106,6 +106,13 @@ describe('auto-apply', () => {
     expect((await world.timeline(run)).at(-1)).toContain(`Workspace ${before.name} was applied from this directory`);
   });
 
+  test('waits for its first run when the repository brings a state that is not used', async () => {
+    const workspace = await world.workspace({ auto_apply: true });
+    const run = await world.plan(await world.push(workspace), { stateLeftOut: true });
+    expect(run.state).toBe('needs_confirmation');
+    expect((await world.timeline(run)).at(-1)).toContain('The repository has a terraform.tfstate');
+  });
+
   test('does not wait for one that still exists in the same directory', async () => {
     const other = await world.workspace({ directory: 'shared' });
     await change(other, { applied_identity: 'signalbox:shared' });

@@ -150,6 +150,7 @@ export const finished: FinishedPlan = {
   diagnostics: [],
   changes: true,
   identity: 'signalbox:d',
+  stateLeftOut: false,
   planFile: Buffer.from('plan'),
   workFiles: Buffer.from('files'),
   planJson: Buffer.from('json'),
