@@ -51,7 +51,7 @@ export async function idle(): Promise<void> {
         return {
           ...(await connectionsOf(idler)),
           cpu: share(begin.process, end.process),
-          sessions: share(begin.sessions, end.sessions),
+          sessions: share(0, grown(begin.sessions, end.sessions)),
           rss: await rssOf(idler.signalbox),
         };
       }),
@@ -98,16 +98,22 @@ async function fill(database: Database, workspaces: number): Promise<void> {
 
 interface Used {
   process: number;
-  sessions: number;
+  /** By pid: sessions come and go. */
+  sessions: ReadonlyMap<number, number>;
 }
 
-const NOTHING: Used = { process: Number.NaN, sessions: Number.NaN };
+const NOTHING: Used = { process: Number.NaN, sessions: new Map() };
 
 /** What the process and its sessions in PostgreSQL have used up so far, in ms. */
 async function cpuOf({ signalbox, database }: Idler): Promise<Used> {
   const sessions = await sessionsOf(database);
-  const used = await Promise.all(sessions.map(usedBy));
-  return { process: await usedBy(signalbox.process.pid ?? 0), sessions: used.reduce((sum, each) => sum + each, 0) };
+  const used = await Promise.all(sessions.map(async (pid) => [pid, await usedBy(pid)] as const));
+  return { process: await usedBy(signalbox.process.pid ?? 0), sessions: new Map(used) };
+}
+
+/** What the sessions of the end have used since; what one that has gone since used is lost. */
+function grown(begin: ReadonlyMap<number, number>, end: ReadonlyMap<number, number>): number {
+  return [...end].reduce((sum, [pid, used]) => sum + used - (begin.get(pid) ?? 0), 0);
 }
 
 async function sessionsOf(database: Database): Promise<number[]> {
