@@ -154,7 +154,13 @@ async function repeat(tx: Tx, run: Run, actor: string, trigger: 'rerun' | 'merge
     .where('pull_request', 'is', null)
     .where('ended_at', 'is', null)
     .executeTakeFirst();
-  if (unfinished) return refuse(tx, run, actor, `${unfinished.id} of this commit is under way already.`);
+  if (unfinished)
+    return refuse(
+      tx,
+      run,
+      actor,
+      `${unfinished.id} of this commit is under way already: wait for its end, or discard it first.`,
+    );
   const { speculative, commit_sha: commitSha, commit_message: commitMessage, branch, clears_hold: clearsHold } = run;
   await createRun(tx, { workspace, speculative, trigger, actor, commitSha, commitMessage, branch, clearsHold });
 }

@@ -3,7 +3,7 @@ import type { Tx } from '../db/pool.js';
 import type { Run } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
 import { isLegal, type RunState, stateTitle } from './machine.js';
-import { findRun } from './store.js';
+import { findRun, lockRun } from './store.js';
 import { addEvent, RunMovedOn, reportsOf, transition } from './transition.js';
 
 /** What became of an action: it was done, or the run is in a state in which it can't be. */
@@ -29,12 +29,7 @@ export async function discardRun(tx: Tx, run: Run, reason: string, actor?: strin
  * that it hadn't seen begin.
  */
 export async function cancelRun(tx: Tx, seen: Run, reason: string, actor?: string): Promise<ActionResult> {
-  const run = await tx
-    .selectFrom('runs')
-    .selectAll()
-    .where('id', '=', seen.id)
-    .forNoKeyUpdate()
-    .executeTakeFirstOrThrow();
+  const run = await lockRun(tx, seen.id);
   if (run.state === 'pending' || run.state === 'needs_confirmation') return discardRun(tx, run, reason, actor);
   if (run.state === 'confirmed') {
     return attempt(tx, run, () => transition(tx, run, 'canceled', {}, { actor, detail: reason }));

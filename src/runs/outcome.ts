@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
 import type { PlanDifference, PlanSummary, Run, RunDiagnostic } from '../db/schema.js';
+import { lockRun } from './store.js';
 import { type Move, RunMovedOn, transition } from './transition.js';
 
 /** A plan that succeeded, as the worker brings it. The byte strings are sealed already. */
@@ -24,7 +25,7 @@ export interface FinishedPlan {
 /** Takes the result of `terraform plan` into the record and moves the run to where that leads. */
 export async function finishPlan(db: Db, seen: Run, plan: FinishedPlan): Promise<Run> {
   return db.transaction().execute(async (tx) => {
-    const run = await lockRun(tx, seen);
+    const run = await lockAttempt(tx, seen);
     const columns = {
       plan_summary: JSON.stringify(plan.summary),
       diagnostics: JSON.stringify(plan.diagnostics),
@@ -60,7 +61,7 @@ export async function finishPlan(db: Db, seen: Run, plan: FinishedPlan): Promise
 
 export async function failPlan(db: Db, seen: Run, error: string, diagnostics: RunDiagnostic[]): Promise<Run> {
   return db.transaction().execute(async (tx) => {
-    const run = await lockRun(tx, seen);
+    const run = await lockAttempt(tx, seen);
     return transition(tx, run, 'plan_failed', { error }, { columns: { diagnostics: JSON.stringify(diagnostics) } });
   });
 }
@@ -68,7 +69,7 @@ export async function failPlan(db: Db, seen: Run, error: string, diagnostics: Ru
 /** `identity`: what the state depends on from now on, as in FinishedPlan. */
 export async function finishApply(db: Db, seen: Run, identity: string, diagnostics: RunDiagnostic[]): Promise<Run> {
   return db.transaction().execute(async (tx) => {
-    const run = await lockRun(tx, seen);
+    const run = await lockAttempt(tx, seen);
     await tx.updateTable('workspaces').set({ applied_identity: identity }).where('id', '=', run.workspace_id).execute();
     return transition(tx, run, 'apply_finished', {}, { columns: { diagnostics: JSON.stringify(diagnostics) } });
   });
@@ -76,7 +77,7 @@ export async function finishApply(db: Db, seen: Run, identity: string, diagnosti
 
 export async function failApply(db: Db, seen: Run, error: string, diagnostics: RunDiagnostic[]): Promise<Run> {
   return db.transaction().execute(async (tx) => {
-    const run = await lockRun(tx, seen);
+    const run = await lockAttempt(tx, seen);
     return transition(tx, run, 'apply_failed', { error }, { columns: { diagnostics: JSON.stringify(diagnostics) } });
   });
 }
@@ -84,7 +85,7 @@ export async function failApply(db: Db, seen: Run, error: string, diagnostics: R
 /** The run's processes are gone, because somebody had asked for that. */
 export async function finishCanceled(db: Db, seen: Run, detail: string, diagnostics: RunDiagnostic[]): Promise<Run> {
   return db.transaction().execute(async (tx) => {
-    const run = await lockRun(tx, seen);
+    const run = await lockAttempt(tx, seen);
     return transition(
       tx,
       run,
@@ -103,13 +104,8 @@ export async function finishCanceled(db: Db, seen: Run, detail: string, diagnost
  * The run as it is now, and it stays so until the transaction ends: a cancel comes before or after an outcome. Throws
  * RunMovedOn when another attempt has been begun.
  */
-async function lockRun(tx: Tx, seen: Run): Promise<Run> {
-  const run = await tx
-    .selectFrom('runs')
-    .selectAll()
-    .where('id', '=', seen.id)
-    .forNoKeyUpdate()
-    .executeTakeFirstOrThrow();
+async function lockAttempt(tx: Tx, seen: Run): Promise<Run> {
+  const run = await lockRun(tx, seen.id);
   if (run.attempt !== seen.attempt) throw new RunMovedOn(seen.id);
   return run;
 }

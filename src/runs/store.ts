@@ -5,6 +5,11 @@ export async function findRun(db: Db | Tx, id: string): Promise<Run> {
   return db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 }
 
+/** The run as it is now, and as it stays until the transaction ends. */
+export async function lockRun(tx: Tx, id: string): Promise<Run> {
+  return tx.selectFrom('runs').selectAll().where('id', '=', id).forNoKeyUpdate().executeTakeFirstOrThrow();
+}
+
 export async function timelineOf(db: Db | Tx, run: string): Promise<RunEvent[]> {
   return db.selectFrom('run_events').selectAll().where('run_id', '=', run).orderBy('id').execute();
 }
