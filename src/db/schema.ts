@@ -20,6 +20,7 @@ export interface Database {
   outbox: OutboxTable;
   check_runs: CheckRunsTable;
   git_tokens: GitTokensTable;
+  workers: WorkersTable;
 }
 
 /** `jsonb`: read as T, written as JSON text (an array given to pg as it is would become a PostgreSQL array). */
@@ -62,6 +63,10 @@ interface WorkspacesTable {
   state_lock: JsonOrNull<StateLock>;
   held_pull_request: Optional<number>;
   held_head_sha: Optional<string>;
+  locked_at: Optional<Date>;
+  locked_by: Optional<string>;
+  lock_reason: Optional<string>;
+  lock_run: Optional<string>;
 }
 
 /** Terraform's own lock document, as LOCK sends it, and the run whose Terraform holds it. */
@@ -188,6 +193,10 @@ interface RunsTable {
   progress: JsonOrNull<RunProgress>;
   diagnostics: JsonOrNull<RunDiagnostic[]>;
   error: Optional<string>;
+  worker_id: Optional<string>;
+  force_cancel_requested_at: Optional<Date>;
+  force_cancel_requested_by: Optional<string>;
+  superseded_by: Optional<string>;
 }
 
 interface RunEventsTable {
@@ -218,6 +227,7 @@ interface OutputsTable {
   sequence: number;
   text: string;
   at: CreatedAt;
+  source_end: Optional<number>;
 }
 
 interface StateVersionsTable {
@@ -281,6 +291,17 @@ interface GitTokensTable {
   expires_at: Optional<Date>;
   error: Optional<string>;
   requested_at: Generated<Date>;
+}
+
+interface WorkersTable {
+  id: string;
+  name: string;
+  process: string;
+  slots: number;
+  started_at: Generated<Date>;
+  seen_at: Generated<Date>;
+  stopped_at: Optional<Date>;
+  lost_at: Optional<Date>;
 }
 
 export type Repository = Selectable<RepositoriesTable>;

@@ -55,6 +55,10 @@ export function run(overrides: Partial<Run> = {}): Run {
     progress: null,
     diagnostics: null,
     error: null,
+    worker_id: null,
+    force_cancel_requested_at: null,
+    force_cancel_requested_by: null,
+    superseded_by: null,
     ...overrides,
   };
 }
