@@ -88,7 +88,7 @@ async function refusalOf(
     return `This \`${command.verb}\` reached Signalbox ${Math.floor(minutes)} minutes late, so it wasn't followed: look at the present state, then ask again.`;
   }
   if ('unknown' in command) {
-    const names = enumerate(command.unknown.map(code));
+    const names = enumerate(command.unknown.map((name) => code(name)));
     const known = workspaces.length === 0 ? 'none' : enumerate(workspaces.map(({ name }) => code(name)));
     return `There is no workspace ${names} here. The workspaces are: ${known}.${command.verb === 'lock' ? REASON_HINT : ''}`;
   }

@@ -8,7 +8,7 @@ import { code, enumerate, moment } from './words.js';
 
 /** Locks the workspaces that were named, or those that the pull request affects. */
 export async function lockWorkspaces(tx: Tx, request: CommandRequest): Promise<Answer> {
-  const { actor, reason = null } = request;
+  const { actor, named, reason = null } = request;
   const workspaces = concerned(request);
   if (workspaces.length === 0) return { refused: noneConcerned(request) };
   const outcomes: Outcome[] = [];
@@ -19,7 +19,7 @@ export async function lockWorkspaces(tx: Tx, request: CommandRequest): Promise<A
   }
   const done = outcomes.filter((outcome) => outcome.done).map(({ workspace }) => code(workspace));
   // Where the names end and the reason begins was our reading.
-  const told = reason !== null && done.length > 1 ? [`Locked ${enumerate(done)}: ${code(reason)}.`] : [];
+  const told = named && reason !== null && done.length > 1 ? [`Locked ${enumerate(done)}: ${code(reason)}.`] : [];
   return { outcomes, named: true, told };
 }
 
