@@ -8,7 +8,7 @@ const allowed = {
   variables: [],
   terraform: [],
   git: [],
-  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$'],
+  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$', '^src/runs/next\\.ts$'],
   queue: [],
   runs: ['^src/queue/outbox\\.ts$'],
   recovery: ['^src/runs/', '^src/workspaces/lock\\.ts$', '^src/state/saved-state\\.ts$'],

@@ -5,7 +5,7 @@ import type { Tx } from '../db/pool.js';
 import type { Database, Run } from '../db/schema.js';
 import { type Effect, enqueue } from '../queue/outbox.js';
 import { type FactsOf, isFinal, nextState, type RunEventType, type RunState } from './machine.js';
-import { enqueueNextRun } from './next.js';
+import { enqueueNextRun, lockQueue } from './next.js';
 
 type RunColumns = UpdateObject<Database, 'runs'>;
 type Condition = (eb: ExpressionBuilder<Database, 'runs'>) => ReturnType<ExpressionBuilder<Database, 'runs'>['and']>;
@@ -42,6 +42,7 @@ export async function transition<E extends RunEventType>(
   move: Move = {},
 ): Promise<Run> {
   const state = nextState(run, event);
+  if (isFinal(state) && !run.speculative) await lockQueue(tx, run.workspace_id);
   let update = tx
     .updateTable('runs')
     .set({ ...columnsOf(facts), ...move.columns, state, ...(isFinal(state) ? endOfRun() : {}) })
