@@ -15,6 +15,7 @@ const allowed = {
   worker: ['^src/runs/', '^src/terraform/', '^src/state/', '^src/git/', '^src/queue/outbox\\.ts$'],
   reports: ['^src/runs/', '^src/queue/'],
   github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  operating: ['^src/runs/', '^src/state/', '^src/queue/outbox\\.ts$'],
   web: [],
 };
 
