@@ -83,9 +83,12 @@ const THEIR_TURN = sql`
   where not exists (select from runs holding where holding.workspace_id = queued.workspace_id
     and not holding.speculative and holding.state in ('planning', 'needs_confirmation', 'confirmed', 'applying'))`;
 
+/** A run that plans and has no worker waits for its next attempt: the worker of the last one is gone. */
 const QUEUE = sql`
   select kind, count(*)::integer count, ${secondsSince('min(since)')} "oldestSeconds" from (
     select 'plan' kind, since from turn
+    union all select 'plan', (select max(at) from run_events where run_id = runs.id)
+      from runs where ended_at is null and state = 'planning' and worker_id is null
     union all select 'speculative', created_at from runs where ended_at is null and state = 'pending' and speculative
     union all select 'apply', (select min(at) from run_events where run_id = runs.id and run_events.state = 'confirmed')
       from runs where ended_at is null and state = 'confirmed') waiting
@@ -101,8 +104,8 @@ const WORKERS = sql`
   from workers where stopped_at is null`;
 
 const IN_USE = sql`
-  select worker, count(*)::integer count from runs
-  where ended_at is null and state in ('planning', 'applying') group by worker`;
+  select workers.name worker, count(*)::integer count from runs join workers on workers.id = runs.worker_id
+  where ended_at is null and state in ('planning', 'applying') group by 1`;
 
 const OUTBOX = sql`
   select kind, count(*)::integer count, ${secondsSince('min(created_at)')} "oldestSeconds",
