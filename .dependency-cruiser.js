@@ -4,7 +4,7 @@
  */
 const everywhere = ['^src/(config|log|octokit)\\.ts$', '^src/db/', '^src/variables/'];
 const allowed = {
-  db: ['^src/runs/machine\\.ts$'],
+  db: ['^src/runs/machine\\.ts$', '^src/queue/complaints\\.ts$'],
   variables: [],
   terraform: [],
   git: [],
@@ -22,7 +22,8 @@ const allowed = {
     '^src/workspaces/lock\\.ts$',
   ],
   reports: ['^src/runs/', '^src/queue/'],
-  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/(outbox|complaints)\\.ts$'],
+  operating: ['^src/runs/', '^src/state/', '^src/queue/outbox\\.ts$'],
   web: [],
 };
 

@@ -37,6 +37,11 @@ const variables = z.object({
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .optional()
     .describe('address under which people reach Signalbox'),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'must be 16 characters or more, without blanks (openssl rand -hex 16)')
+    .optional()
+    .describe('bearer token that /metrics asks for; without it anybody who reaches the port may read them'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
     .default('info')
@@ -102,6 +107,7 @@ export interface Config {
   host: string | undefined;
   port: number;
   publicUrl: string | undefined;
+  metricsToken: string | undefined;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   logFormat: 'pretty' | 'json';
   /** Absolute. */
@@ -177,6 +183,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     host: v.HOST,
     port: v.PORT,
     publicUrl: v.PUBLIC_URL?.replace(/\/+$/, ''),
+    metricsToken: v.METRICS_TOKEN,
     logLevel: v.LOG_LEVEL,
     logFormat: v.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     dataDirectory: resolve(v.DATA_DIR),

@@ -9,6 +9,7 @@ import { recheckApply } from './github/recheck.js';
 import { answerWebhook } from './github/webhook.js';
 import type { Log } from './log.js';
 import { type OctokitFor, octokitClass } from './octokit.js';
+import { Complaints } from './queue/complaints.js';
 import type { EffectHandlers } from './queue/outbox-pump.js';
 import { createReportHandlers } from './reports/publisher.js';
 import type { Encryption } from './variables/encryption.js';
@@ -97,11 +98,18 @@ export async function startWebRole(options: {
     concurrency: DELIVERY_CONCURRENCY,
   });
   deliveries.start();
+  const complaints = new Complaints(log);
   const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
   return {
     receiveWebhook: (request) =>
       answerWebhook(
-        { db, verify: (body, signature) => probot.webhooks.verify(body, signature), events: webhookEvents, log },
+        {
+          db,
+          verify: (body, signature) => probot.webhooks.verify(body, signature),
+          events: webhookEvents,
+          log,
+          complaints,
+        },
         request,
       ),
     handlers: {

@@ -44,6 +44,8 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['PORT', 'http'],
     ['PUBLIC_URL', 'signalbox.acme.com'],
     ['PUBLIC_URL', 'ftp://signalbox.acme.com'],
+    ['METRICS_TOKEN', 'too short'],
+    ['METRICS_TOKEN', 'long enough, but with blanks'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_FORMAT', 'xml'],
     ['DATABASE_URL', 'mysql://localhost/signalbox'],

@@ -49,6 +49,7 @@ export interface OutboxPumpOptions {
 interface Row {
   id: number;
   kind: EffectKind;
+  subject: string;
   payload: Effect;
   version: number;
   attempts: number;
@@ -146,7 +147,7 @@ export class OutboxPump {
         ) due
       )
       update outbox set claimed_until = now() + make_interval(secs => ${this.#lease}) from due where outbox.id = due.id
-      returning outbox.id, kind, payload, version, attempts, ${WITHOUT_WAITING}`.execute(this.#options.db);
+      returning outbox.id, kind, subject, payload, version, attempts, ${WITHOUT_WAITING}`.execute(this.#options.db);
     return rows.sort((a, b) => a.id - b.id);
   }
 
@@ -193,10 +194,13 @@ export class OutboxPump {
     const handler = this.#options.handlers[row.kind] as ((effect: Effect) => Promise<void>) | undefined;
     try {
       await handler?.(row.payload);
+      // One that was never in doubt says nothing about those that are.
+      if (row.attempts > 0) this.#complaints.settle(row.kind, `Effects of kind ${row.kind} are delivered again`);
+      this.#options.log.debug?.({ kind: row.kind, subject: row.subject }, 'An effect was delivered');
       return undefined;
     } catch (error) {
       const message = `An effect of kind ${row.kind} can't be delivered now: it is tried again`;
-      if (!(error instanceof RetryLater)) this.#complaints.raise(row.kind, message, error);
+      if (!(error instanceof RetryLater)) this.#complaints.raise(row.kind, message, error, { subject: row.subject });
       return { error };
     }
   }

@@ -6,6 +6,7 @@ import type { Database, Run } from '../db/schema.js';
 import { type Effect, enqueue } from '../queue/outbox.js';
 import { type FactsOf, isFinal, nextState, type RunEventType, type RunState } from './machine.js';
 import { enqueueNextRun, lockQueue } from './next.js';
+import { note } from './noted.js';
 
 type RunColumns = UpdateObject<Database, 'runs'>;
 type Condition = (eb: ExpressionBuilder<Database, 'runs'>) => ReturnType<ExpressionBuilder<Database, 'runs'>['and']>;
@@ -69,6 +70,7 @@ export async function addEvent(
     .values({ run_id: run.id, type, state: run.state, actor: actor ?? null, detail: detail ?? null })
     .returning(wakeUp('runs', run.id).as('told'))
     .execute();
+  note(tx, { run: run.id, type, state: run.state, actor });
 }
 
 /** The reports that show this run: its check run, its pull request's comment, the sum on its head. */

@@ -16,6 +16,7 @@ import type { Services } from '../../src/github/handling.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog, type Log } from '../../src/log.js';
 import { type OctokitFor, octokitClass } from '../../src/octokit.js';
+import { Complaints } from '../../src/queue/complaints.js';
 import type { Effect, EffectKind } from '../../src/queue/outbox.js';
 import { claimStage } from '../../src/runs/claim.js';
 import { failPlan, finishApply, finishPlan } from '../../src/runs/outcome.js';
@@ -108,7 +109,10 @@ export class World {
       request.on('end', async () => {
         const header = (name: string) => request.headers[name]?.toString();
         const body = Buffer.concat(chunks);
-        const answer = await answerWebhook({ db, verify, events: webhookEvents, log }, { header, body });
+        const answer = await answerWebhook(
+          { db, verify, events: webhookEvents, log, complaints: new Complaints(log) },
+          { header, body },
+        );
         response.writeHead(answer.status).end(answer.text);
       });
     });
