@@ -9,8 +9,9 @@ import { recheckApply } from './github/recheck.js';
 import { answerWebhook } from './github/webhook.js';
 import type { Log } from './log.js';
 import { type OctokitFor, octokitClass } from './octokit.js';
+import type { Gate } from './queue/gate.js';
 import type { EffectHandlers } from './queue/outbox-pump.js';
-import { createReportHandlers } from './reports/publisher.js';
+import { createReports } from './reports/publisher.js';
 import type { Encryption } from './variables/encryption.js';
 import type { ReceiveWebhook } from './web/server.js';
 
@@ -70,6 +71,8 @@ export interface WebRole {
   receiveWebhook: ReceiveWebhook;
   /** What it does of what the outbox has. */
   handlers: EffectHandlers;
+  /** What of that can't be done for now. */
+  gate: Gate;
   stop(): Promise<void>;
 }
 
@@ -97,6 +100,7 @@ export async function startWebRole(options: {
     concurrency: DELIVERY_CONCURRENCY,
   });
   deliveries.start();
+  const reports = createReports({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin });
   const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
   return {
     receiveWebhook: (request) =>
@@ -105,9 +109,10 @@ export async function startWebRole(options: {
         request,
       ),
     handlers: {
-      ...createReportHandlers({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin }),
+      ...reports.handlers,
       apply_check: ({ run }) => recheckApply({ ...services, octokitFor }, run),
     },
+    gate: reports.gate,
     stop: async () => {
       await deliveries.stop();
       await stopServingTokens();
