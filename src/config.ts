@@ -86,6 +86,7 @@ const variables = z.object({
     min: 1,
     max: 10_000,
   }).default(80),
+  GITHUB_CONTENT_PER_HOUR: number('the same per hour', { min: 1, max: 15_000 }).default(500),
 });
 
 export type Role = 'web' | 'worker';
@@ -125,6 +126,7 @@ export interface Config {
   planEnv: string[];
   terraformReleasesUrl: string;
   githubContentPerMinute: number;
+  githubContentPerHour: number;
 }
 
 /** What is wrong with the environment: one line a variable, fit for stderr. */
@@ -199,6 +201,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
+    githubContentPerHour: v.GITHUB_CONTENT_PER_HOUR,
   };
 }
 

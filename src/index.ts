@@ -103,6 +103,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     db,
     notifications,
     handlers: { ...web?.handlers, job: ({ job }) => dispatch.add(job) },
+    gate: web?.gate,
     log,
   });
   pump.start();

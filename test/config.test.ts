@@ -63,6 +63,7 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['PLAN_ENV', 'AWS_*_KEY'],
     ['TERRAFORM_RELEASES_URL', 'releases.hashicorp.com'],
     ['GITHUB_CONTENT_PER_MINUTE', '0'],
+    ['GITHUB_CONTENT_PER_HOUR', '15001'],
   ])('%s=%s', (name, value) => {
     const lines = complaints({ ...app, [name]: value });
     expect(lines).toEqual([expect.stringMatching(new RegExp(`^${name} [^\\n]+$`))]);

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { CheckRun, PullRequest, Repository, Run } from '../db/schema.js';
+import { RANK } from '../queue/effect-order.js';
 import { enqueue } from '../queue/outbox.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal, isHolding } from '../runs/machine.js';
@@ -30,7 +31,7 @@ export async function reportRun(context: ReportContext, id: string): Promise<voi
   const row = last && canShow(last, run) ? last : await openCheckRun(context, nextCheckRun(run, last));
   await waitForPace(context, row, run);
   const content = await contentOf(context, repository, run, row);
-  const sent = await sendCheckRun(context, repository, row, content, phaseOf(run));
+  const sent = await sendCheckRun(context, repository, row, content, phaseOf(run), RANK.final);
 
   if (newest.id === run.id) await comeForward(context, repository, run, sent.row);
   else if (overtaker && (await isBehindAnother(context, overtaker)))
@@ -181,7 +182,14 @@ function findPullRequest(
 async function comeForward(context: ReportContext, repository: Repository, run: Run, row: CheckRun): Promise<void> {
   if (!(await isBehindAnother(context, row))) return;
   const next = await openCheckRun(context, nextCheckRun(run, row));
-  await sendCheckRun(context, repository, next, await contentOf(context, repository, run, next), phaseOf(run));
+  await sendCheckRun(
+    context,
+    repository,
+    next,
+    await contentOf(context, repository, run, next),
+    phaseOf(run),
+    RANK.final,
+  );
 }
 
 /** Whether another run's check run of this name was made or completed after this one was completed. */

@@ -129,6 +129,7 @@ export class World {
       DATABASE_URL: this.database.url,
       ENCRYPTION_KEY: this.encryptionKey,
       GITHUB_CONTENT_PER_MINUTE: '10000',
+      GITHUB_CONTENT_PER_HOUR: '15000',
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...this.options.env,
     };
