@@ -14,7 +14,7 @@ const allowed = {
   state: ['^src/terraform/state-file\\.ts$'],
   worker: ['^src/runs/', '^src/terraform/', '^src/state/', '^src/git/', '^src/queue/outbox\\.ts$'],
   reports: ['^src/runs/', '^src/queue/'],
-  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/(outbox|complaints)\\.ts$'],
   web: [],
 };
 

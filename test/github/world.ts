@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { Probot } from 'probot';
 import { createApp, webhookEvents } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
@@ -14,6 +13,7 @@ import { Mirrors } from '../../src/git/mirror.js';
 import { DeliveryProcessor } from '../../src/github/deliveries.js';
 import { createMint, createTokenSource } from '../../src/github/git-tokens.js';
 import type { Services } from '../../src/github/handling.js';
+import { receiver } from '../../src/github/looks.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog, type Log } from '../../src/log.js';
 import { type OctokitFor, octokitClass } from '../../src/octokit.js';
@@ -45,7 +45,7 @@ export class World {
     readonly github: LocalGitHub,
     readonly repo: Repository,
     readonly db: Db,
-    readonly services: Services & { octokitFor: OctokitFor },
+    readonly services: Services,
     readonly processor: DeliveryProcessor,
     readonly databaseUrl: string,
     server: Server,
@@ -86,15 +86,16 @@ export class World {
       baseUrl: config.githubApiUrl,
     });
     const octokitFor: OctokitFor = (installation) => probot.auth(installation);
-    const mint = createMint(db, await probot.auth());
+    const app = await probot.auth();
+    const mint = createMint(db, app);
     const { tokenFor } = createTokenSource({ db, encryption: new Encryption(Buffer.alloc(32)), notifications, mint });
     const mirrors = new Mirrors({ directory: join(directory, 'mirrors'), githubUrl: config.githubUrl, tokenFor, log });
-    const services = { db, mirrors, appId: github.app.id, log, octokitFor };
+    const services = { db, mirrors, appId: github.app.id, app, log, octokitFor };
     await probot.load(createApp(services), { cwd: '', addHandler: () => undefined });
     const processor = new DeliveryProcessor({
       db,
       notifications,
-      receive: (event) => probot.receive(event),
+      receive: receiver(services, (event) => probot.receive(event)),
       log,
       concurrency: 4,
       retryMs: 20,
@@ -186,8 +187,16 @@ export class World {
   }
 
   async forgetRuns(): Promise<void> {
-    await sql`truncate runs, outbox, check_runs cascade`.execute(this.db);
-    await this.db.updateTable('workspaces').set({ held_pull_request: null, held_head_sha: null }).execute();
+    // Not `truncate … cascade`: workspaces refer to runs, and would be emptied with them.
+    const free = { held_pull_request: null, held_head_sha: null };
+    const unlocked = { locked_at: null, locked_by: null, lock_reason: null, lock_run: null };
+    await this.db
+      .updateTable('workspaces')
+      .set({ ...free, ...unlocked })
+      .execute();
+    for (const table of ['outbox', 'check_runs', 'state_versions', 'runs'] as const) {
+      await this.db.deleteFrom(table).execute();
+    }
   }
 
   async effects<K extends EffectKind>(kind: K): Promise<Extract<Effect, { kind: K }>[]> {
