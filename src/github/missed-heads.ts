@@ -97,6 +97,7 @@ async function compareBatch(
     const found = heads.get(repository.id);
     if (!found || isDescribedOtherwise(repository, found)) {
       await db.transaction().execute((tx) => listSoon(tx, repository.installation_id));
+      unsettled = true;
     }
     if (!found || found.archived) {
       await settle(db, repository);

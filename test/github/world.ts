@@ -14,6 +14,7 @@ import { DeliveryProcessor } from '../../src/github/deliveries.js';
 import { createMint, createTokenSource } from '../../src/github/git-tokens.js';
 import type { Services } from '../../src/github/handling.js';
 import { receiver } from '../../src/github/looks.js';
+import { MissedWebhooks } from '../../src/github/missed-webhooks.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog, type Log } from '../../src/log.js';
 import { type OctokitFor, octokitClass } from '../../src/octokit.js';
@@ -158,6 +159,18 @@ export class World {
       if (Date.now() > deadline) throw new Error(`deliveries are stuck: ${JSON.stringify(undone)}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /** Looks for what webhooks didn't tell until there is no more, and waits for what comes of it. */
+  async lookForMissed(): Promise<void> {
+    const options = { services: this.services, notifications: { on: () => () => undefined }, events: webhookEvents };
+    const missed = new MissedWebhooks({ ...options, everyMs: 0, soonMs: 0 });
+    for (let round = 0; round < 10; round++) {
+      const more = await missed.look();
+      await this.settle();
+      if (!more) return;
+    }
+    throw new Error('there is always more to look for');
   }
 
   /** Errors of deliveries that were given up. */
