@@ -9,7 +9,7 @@ import {
   type Received,
   type Services,
 } from './github/handling.js';
-import { installation, installationRepositories } from './github/installation.js';
+import { installation, installationRepositories, repository } from './github/installation.js';
 import { mergeGroup } from './github/merge-group.js';
 import { pullRequest } from './github/pull-request.js';
 import { push } from './github/push.js';
@@ -30,12 +30,20 @@ const repositoryEvents: { readonly [E in EventName]?: (event: Received<E>) => Pr
   'check_run.requested_action': button,
   'check_run.rerequested': rerunCheck,
   'check_suite.rerequested': rerunSuite,
+  'repository.renamed': repository,
+  'repository.transferred': repository,
+  'repository.edited': repository,
+  'repository.archived': repository,
+  'repository.unarchived': repository,
+  'repository.deleted': repository,
 };
 
 const installationEvents: { readonly [E in EventName]?: (event: InstallationReceived<E>) => Promise<void> } = {
   'installation.created': installation,
   'installation.deleted': installation,
   'installation.suspend': installation,
+  'installation.unsuspend': installation,
+  'installation.new_permissions_accepted': installation,
   'installation_repositories.added': installationRepositories,
   'installation_repositories.removed': installationRepositories,
 };

@@ -5,10 +5,12 @@ import type { OpenRecord } from './db/record.js';
 import type { Mirrors } from './git/mirror.js';
 import { DeliveryProcessor } from './github/deliveries.js';
 import { createMint, type Mint, serveTokens } from './github/git-tokens.js';
+import { receiver } from './github/looks.js';
+import { MissedWebhooks } from './github/missed-webhooks.js';
 import { recheckApply } from './github/recheck.js';
 import { answerWebhook } from './github/webhook.js';
 import type { Log } from './log.js';
-import { type OctokitFor, octokitClass } from './octokit.js';
+import { type InstallationOctokit, type OctokitFor, octokitClass } from './octokit.js';
 import { Complaints } from './queue/complaints.js';
 import type { Gate } from './queue/gate.js';
 import type { EffectHandlers } from './queue/outbox-pump.js';
@@ -22,6 +24,8 @@ const DELIVERY_CONCURRENCY = 8;
 /** The App, signed in to GitHub. */
 export interface SignedInApp {
   probot: Probot;
+  /** Signed in as the App itself, not as one of its installations. */
+  app: InstallationOctokit;
   octokitFor: OctokitFor;
   mint: Mint;
   /** The App's own account, `<slug>[bot]`. */
@@ -51,6 +55,7 @@ export async function signIn(
   let slug: Promise<string> | undefined;
   return {
     probot,
+    app,
     octokitFor: async (installation, { fresh } = { fresh: false }) => {
       const octokit = await probot.auth(installation);
       if (fresh) await octokit.auth({ type: 'installation', installationId: installation, refresh: true });
@@ -91,18 +96,20 @@ export async function startWebRole(options: {
   const { config, app, signedIn, record, encryption, mirrors, publicUrl, log } = options;
   const { probot, octokitFor, mint, botLogin } = signedIn;
   const { db, notifications } = record;
-  const services = { db, mirrors, appId: app.id, log };
+  const services = { db, mirrors, appId: app.id, app: signedIn.app, octokitFor, log };
   await probot.load(createApp(services));
   const deliveries = new DeliveryProcessor({
     db,
     notifications,
-    receive: (event) => probot.receive(event),
+    receive: receiver(services, (event) => probot.receive(event)),
     log,
     concurrency: DELIVERY_CONCURRENCY,
   });
   deliveries.start();
   const complaints = new Complaints(log);
   const reports = createReports({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin });
+  const missed = new MissedWebhooks({ services, notifications, events: webhookEvents });
+  missed.start();
   const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
   return {
     receiveWebhook: (request) =>
@@ -118,10 +125,11 @@ export async function startWebRole(options: {
       ),
     handlers: {
       ...reports.handlers,
-      apply_check: ({ run }) => recheckApply({ ...services, octokitFor }, run),
+      apply_check: ({ run }) => recheckApply(services, run),
     },
     gate: reports.gate,
     stop: async () => {
+      await missed.stop();
       await deliveries.stop();
       await stopServingTokens();
     },

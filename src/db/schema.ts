@@ -8,6 +8,8 @@ import type { RunState } from '../runs/machine.js';
 export interface Database {
   settings: SettingsTable;
   repositories: RepositoriesTable;
+  branches: BranchesTable;
+  installations: InstallationsTable;
   workspaces: WorkspacesTable;
   pull_requests: PullRequestsTable;
   merge_groups: MergeGroupsTable;
@@ -22,6 +24,7 @@ export interface Database {
   git_tokens: GitTokensTable;
   workers: WorkersTable;
   github_budgets: GitHubBudgetsTable;
+  redeliveries: RedeliveriesTable;
 }
 
 /** `jsonb`: read as T, written as JSON text (an array given to pg as it is would become a PostgreSQL array). */
@@ -43,6 +46,38 @@ interface RepositoriesTable {
   default_branch: string;
   settings_sha: Optional<string>;
   created_at: CreatedAt;
+  described_at: Optional<Date>;
+  pushed_at: Optional<Date>;
+  removed_at: Optional<Date>;
+  compared_at: Optional<Date>;
+  pulls_compared_to: Optional<Date>;
+}
+
+interface BranchesTable {
+  repository_id: number;
+  branch: string;
+  head_sha: string;
+  pushed_at: Optional<Date>;
+  handled_at: Optional<Date>;
+}
+
+interface InstallationsTable {
+  id: number;
+  account: string;
+  suspended_at: Optional<Date>;
+  removed_at: Optional<Date>;
+  listed_at: Optional<Date>;
+  listed_to: Optional<Date>;
+}
+
+interface RedeliveriesTable {
+  guid: string;
+  attempt: string;
+  event: string;
+  repository_id: Optional<number>;
+  failed_at: Date;
+  asked: Generated<number>;
+  asked_at: Optional<Date>;
 }
 
 export type ApplyRequirement = 'mergeable' | 'undiverged' | 'approved';
@@ -319,6 +354,7 @@ interface GitHubBudgetsTable {
 }
 
 export type Repository = Selectable<RepositoriesTable>;
+export type Branch = Selectable<BranchesTable>;
 export type Workspace = Selectable<WorkspacesTable>;
 export type PullRequest = Selectable<PullRequestsTable>;
 export type Run = Selectable<RunsTable>;

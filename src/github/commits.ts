@@ -52,7 +52,15 @@ export async function findBranch({ octokit, repository }: Scope, branch: string)
 }
 
 /** A commit's message; empty where GitHub has the commit no more. */
-export async function messageOf({ octokit, repository }: Scope, sha: string): Promise<string> {
+export async function messageOf(scope: Scope, sha: string): Promise<string> {
+  return (await authorOf(scope, sha)).message;
+}
+
+/** A commit's message and GitHub's login of its author, `ghost` where GitHub knows none. */
+export async function authorOf(
+  { octokit, repository }: Scope,
+  sha: string,
+): Promise<{ login: string; message: string }> {
   try {
     const { data } = await octokit.rest.repos.getCommit({
       owner: repository.owner,
@@ -60,10 +68,10 @@ export async function messageOf({ octokit, repository }: Scope, sha: string): Pr
       ref: sha,
       per_page: 1,
     });
-    return data.commit.message;
+    return { login: data.author?.login ?? 'ghost', message: data.commit.message };
   } catch (error) {
     // 422: 'No commit found for SHA'.
-    if (isNotFound(error) || (error as { status?: unknown }).status === 422) return '';
+    if (isNotFound(error) || (error as { status?: unknown }).status === 422) return { login: 'ghost', message: '' };
     throw error;
   }
 }

@@ -5,10 +5,10 @@ import type { Db, Tx } from '../db/pool.js';
 import type { Delivery, Repository } from '../db/schema.js';
 import type { Mirrors } from '../git/mirror.js';
 import type { Log } from '../log.js';
-import type { InstallationOctokit } from '../octokit.js';
+import type { InstallationOctokit, OctokitFor } from '../octokit.js';
 import { type NotedEvent, notedIn } from '../runs/noted.js';
 import { isRefusedToken } from './failures.js';
-import { followRepository } from './repositories.js';
+import { repository as findRepository, followRepository } from './repositories.js';
 
 export type EventName = Context['name'];
 type Payload<E extends EventName> = Context<E>['payload'];
@@ -19,6 +19,9 @@ export interface Services {
   mirrors: Mirrors;
   /** The number of our own App: other Apps' check runs are none of our business. */
   appId: number;
+  /** Signed in as the App itself, which knows its installations. */
+  app: InstallationOctokit;
+  octokitFor: OctokitFor;
   log: Log;
 }
 
@@ -28,9 +31,8 @@ export interface RepositoryScope extends Services {
   octokit: InstallationOctokit;
 }
 
-/** One webhook, as a handler gets it. */
-export interface Received<E extends EventName> extends RepositoryScope {
-  payload: Payload<E>;
+/** One delivery about a repository, as a handler gets it. */
+export interface RepositoryDelivery extends RepositoryScope {
   /** When we had it, by the database's clock. */
   receivedAt: Date;
   /**
@@ -38,6 +40,11 @@ export interface Received<E extends EventName> extends RepositoryScope {
    * handler; a handler that changes nothing needn't call it. The network is never used inside.
    */
   commit<T>(changes: (tx: Tx) => Promise<T>): Promise<T>;
+}
+
+/** One webhook. */
+export interface Received<E extends EventName> extends RepositoryDelivery {
+  payload: Payload<E>;
 }
 
 export type InstallationReceived<E extends EventName> = Omit<Received<E>, 'repository'>;
@@ -131,4 +138,31 @@ export function onInstallation<E extends EventName>(
       if (isRefusedToken(error)) await renewToken(octokit);
     }
   };
+}
+
+/** What Signalbox delivers to itself: GitHub's deliveries have no such names, and none is taken by HTTP. */
+export interface OwnEvent {
+  id: string;
+  name: string;
+  payload: { repository: { id: number } };
+}
+
+/** Runs a handler for a delivery of our own, in the order of its repository's webhooks. */
+export async function onOwnEvent<E extends OwnEvent>(
+  services: Services,
+  event: E,
+  handle: (delivery: RepositoryDelivery) => Promise<void>,
+): Promise<void> {
+  const handling = current.getStore();
+  if (!handling) throw new Error(`${event.name} came past the record.`);
+  const repository = await findRepository(services.db, event.payload.repository.id);
+  const octokit = await services.octokitFor(repository.installation_id);
+  const log = services.log.child({ delivery: event.id, event: event.name });
+  const receivedAt = handling.delivery.received_at;
+  try {
+    await handle({ ...services, log, repository, octokit, receivedAt, commit: (changes) => handling.commit(changes) });
+  } catch (error) {
+    if (isRefusedToken(error)) await renewToken(octokit);
+    throw error;
+  }
 }

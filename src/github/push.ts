@@ -6,8 +6,9 @@ import { discardRun } from '../runs/actions.js';
 import { createRun } from '../runs/create.js';
 import { affectedBy, loadSettings, workspacesOf } from '../workspaces/sync.js';
 import type { ChangedPaths } from '../workspaces/triggers.js';
+import { findHead, judge, type Move, takeHead } from './branches.js';
 import { findBranch, ZERO_SHA } from './commits.js';
-import type { Received } from './handling.js';
+import type { Received, RepositoryDelivery } from './handling.js';
 import { clearedHolds } from './hold.js';
 import { takeSettings } from './settings.js';
 
@@ -16,24 +17,73 @@ import { takeSettings } from './settings.js';
  * are those of the pushed commit on the default branch, and of the default branch for every other one. Tags are ignored.
  */
 export async function push(event: Received<'push'>): Promise<void> {
-  const { payload, repository, db } = event;
+  const { payload } = event;
   const branch = /^refs\/heads\/(.+)$/.exec(payload.ref)?.[1];
   if (branch === undefined) return;
-  if (payload.deleted) return event.commit((tx) => discardPendingOf(tx, repository, branch));
+  const { before, after } = payload;
+  await followBranch(event, {
+    branch,
+    before,
+    after: payload.deleted ? ZERO_SHA : after,
+    pushedAt: timeOf(payload.repository.pushed_at),
+    actor: payload.sender?.login ?? payload.pusher.name,
+    message: payload.head_commit?.message ?? '',
+  });
+}
 
+/** A move, with what its runs say of it. */
+export interface AttributedMove extends Move {
+  /** GitHub login. */
+  actor: string;
+  /** Of the commit. */
+  message: string;
+}
+
+/** Queues what a branch's move brought, unless the record knows better. */
+export async function followBranch(event: RepositoryDelivery, move: AttributedMove): Promise<void> {
+  const { repository, db } = event;
+  const { branch, after } = move;
   const isDefault = branch === repository.default_branch;
-  const settingsSha = isDefault ? payload.after : (await findBranch(event, repository.default_branch))?.sha;
+  if (after === ZERO_SHA) return followDeletion(event, move);
+  const settingsSha = isDefault ? after : (await findBranch(event, repository.default_branch))?.sha;
   if (settingsSha === undefined) return;
   if (settingsSha === repository.settings_sha && !(await isFollowed(event, branch))) return;
+  const verdict = await judge(event, await findHead(db, repository.id, branch), move);
+  if (verdict.kind === 'overtaken') {
+    event.log.info({ branch, commit: after }, 'A push that was overtaken: no runs');
+    return;
+  }
+  if (verdict.kind === 'done') return event.commit((tx) => takeHead(tx, repository.id, move));
+  await queueRuns(event, move, verdict.since, settingsSha);
+}
+
+async function followDeletion(event: RepositoryDelivery, move: Move): Promise<void> {
+  const { repository, db } = event;
+  const known = await findHead(db, repository.id, move.branch);
+  if ((await judge(event, known, move)).kind !== 'next') return;
+  await event.commit(async (tx) => {
+    await discardPendingOf(tx, repository, move.branch);
+    if (known) await takeHead(tx, repository.id, move);
+  });
+}
+
+async function queueRuns(
+  event: RepositoryDelivery,
+  move: AttributedMove,
+  since: readonly string[],
+  settingsSha: string,
+): Promise<void> {
+  const { repository, db } = event;
+  const { branch, after } = move;
   const mirror = event.mirrors.of(repository);
-  if (!(await hasCommit(mirror, payload.after))) {
-    event.log.info({ commit: payload.after }, 'A pushed commit is gone: no runs');
+  if (!(await hasCommit(mirror, after))) {
+    event.log.info({ commit: after }, 'A pushed commit is gone: no runs');
     return;
   }
   const [settings, changed, cleared] = await Promise.all([
     loadSettings(db, mirror, repository, settingsSha),
-    changedPaths(mirror, payload.before, payload.after),
-    clearedHolds(event, branch, payload.after),
+    changedSince(mirror, since, after),
+    clearedHolds(event, branch, after),
   ]);
 
   await event.commit(async (tx) => {
@@ -43,29 +93,40 @@ export async function push(event: Received<'push'>): Promise<void> {
         workspace,
         speculative: false,
         trigger: 'push',
-        actor: payload.sender?.login ?? payload.pusher.name,
-        commitSha: payload.after,
-        commitMessage: payload.head_commit?.message ?? '',
+        actor: move.actor,
+        commitSha: after,
+        commitMessage: move.message,
         branch,
         clearsHold: cleared.has(workspace.id),
       });
     }
-    if (isDefault && settings.problems.length > 0) {
+    await takeHead(tx, repository.id, move);
+    if (branch === repository.default_branch && settings.problems.length > 0) {
       const { problems } = settings;
-      await enqueue(tx, { kind: 'settings_report', repository: repository.id, sha: payload.after, problems });
+      await enqueue(tx, { kind: 'settings_report', repository: repository.id, sha: after, problems });
     }
   });
 }
 
+/** In a push GitHub's `pushed_at` is a number of seconds, elsewhere it is a text. */
+function timeOf(pushedAt: string | number | null | undefined): Date | undefined {
+  const time = new Date(typeof pushedAt === 'number' ? pushedAt * 1_000 : (pushedAt ?? ''));
+  return Number.isNaN(time.getTime()) ? undefined : time;
+}
+
 /** Most pushes are to branches that no workspace follows: they cost no fetch. */
-async function isFollowed({ db, repository }: Received<'push'>, branch: string): Promise<boolean> {
+async function isFollowed({ db, repository }: RepositoryDelivery, branch: string): Promise<boolean> {
   return (await workspacesOf(db, repository.id)).some((workspace) => workspace.branch === branch);
 }
 
-/** What a branch's move changed. Unknown for a new branch, and for one that left commits which nobody has any more. */
-async function changedPaths(mirror: Mirror, before: string, after: string): Promise<ChangedPaths> {
-  if (before === ZERO_SHA || !(await hasCommit(mirror, before))) return 'unknown';
-  return mirror.changedPaths(before, after);
+/** What has changed since any of these heads. Unknown for a new branch, and since commits that nobody has any more. */
+async function changedSince(mirror: Mirror, heads: readonly string[], after: string): Promise<ChangedPaths> {
+  const paths = new Set<string>();
+  for (const head of heads) {
+    if (head === ZERO_SHA || !(await hasCommit(mirror, head))) return 'unknown';
+    for (const path of await mirror.changedPaths(head, after)) paths.add(path);
+  }
+  return [...paths];
 }
 
 async function hasCommit(mirror: Mirror, sha: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 import type { Tx } from '../db/pool.js';
 import type { PullRequest, Run, Workspace } from '../db/schema.js';
-import type { InstallationOctokit, OctokitFor } from '../octokit.js';
+import type { InstallationOctokit } from '../octokit.js';
 import { enqueue } from '../queue/outbox.js';
 import { findRun, lockRun } from '../runs/store.js';
 import { transition } from '../runs/transition.js';
@@ -15,7 +15,7 @@ import { shortSha } from './words.js';
  * The outbox's `apply_check`: looks once more whether a pull request's run may be applied, right before it is. If so its
  * apply is queued; if not the run is canceled, and says why. Throws while GitHub can't tell.
  */
-export async function recheckApply(services: Services & { octokitFor: OctokitFor }, runId: string): Promise<void> {
+export async function recheckApply(services: Services, runId: string): Promise<void> {
   const { db } = services;
   const run = await findRun(db, runId);
   if (run.state !== 'confirmed') return;

@@ -23,21 +23,24 @@ export interface RunRequest {
 }
 
 /**
- * Creates a run, locked to the commit and to today's settings of its workspace. A push that already has its run in
- * this workspace gets no second one: the first is returned.
+ * Creates a run, locked to the commit and to today's settings of its workspace. Where the workspace's newest run of a push
+ * is of this commit already, and wasn't dropped, that one is returned. An older one doesn't count: since then the branch
+ * was elsewhere and has come back.
  */
 export async function createRun(tx: Tx, request: RunRequest): Promise<{ run: Run; created: boolean }> {
   const { workspace } = request;
   if (!request.speculative) await lockQueue(tx, workspace.id);
   if (request.trigger === 'push') {
-    const earlier = await tx
+    const newest = await tx
       .selectFrom('runs')
       .selectAll()
       .where('workspace_id', '=', workspace.id)
-      .where('commit_sha', '=', request.commitSha)
       .where('trigger', '=', 'push')
+      .orderBy('sequence', 'desc')
+      .limit(1)
       .executeTakeFirst();
-    if (earlier) return { run: earlier, created: false };
+    const dropped = newest?.state === 'discarded' || newest?.state === 'canceled';
+    if (newest?.commit_sha === request.commitSha && !dropped) return { run: newest, created: false };
   }
   const run = await tx
     .insertInto('runs')

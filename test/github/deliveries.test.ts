@@ -40,7 +40,14 @@ function start(
   handle: (event: Event, commit: (name: string) => Promise<void>) => Promise<void>,
   options: Partial<DeliveryProcessorOptions> = {},
 ): DeliveryProcessor {
-  const services = { db, log, appId: 1, mirrors: undefined as never };
+  const services = {
+    db,
+    log,
+    appId: 1,
+    mirrors: undefined as never,
+    app: undefined as never,
+    octokitFor: undefined as never,
+  };
   const receive = (event: Event) =>
     onInstallation<'push'>(services, ({ commit }) =>
       handle(event, (name) =>

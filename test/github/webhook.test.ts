@@ -18,10 +18,20 @@ let db: Db;
 beforeAll(async () => {
   database = await createTestDatabase();
   db = createDb(createPool({ connectionString: database.url, max: 2, onError: () => undefined }));
-  await probot.load(createApp({ db, log, appId: 1, mirrors: undefined as never }), {
-    cwd: '',
-    addHandler: () => undefined,
-  });
+  await probot.load(
+    createApp({
+      db,
+      log,
+      appId: 1,
+      mirrors: undefined as never,
+      app: undefined as never,
+      octokitFor: undefined as never,
+    }),
+    {
+      cwd: '',
+      addHandler: () => undefined,
+    },
+  );
 });
 afterAll(async () => {
   await db.destroy();

@@ -13,6 +13,8 @@ import { Mirrors } from '../../src/git/mirror.js';
 import { DeliveryProcessor } from '../../src/github/deliveries.js';
 import { createMint, createTokenSource } from '../../src/github/git-tokens.js';
 import type { Services } from '../../src/github/handling.js';
+import { receiver } from '../../src/github/looks.js';
+import { MissedWebhooks } from '../../src/github/missed-webhooks.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog, type Log } from '../../src/log.js';
 import { type OctokitFor, octokitClass } from '../../src/octokit.js';
@@ -46,7 +48,7 @@ export class World {
     readonly github: LocalGitHub,
     readonly repo: Repository,
     readonly db: Db,
-    readonly services: Services & { octokitFor: OctokitFor },
+    readonly services: Services,
     readonly processor: DeliveryProcessor,
     readonly databaseUrl: string,
     server: Server,
@@ -87,15 +89,16 @@ export class World {
       baseUrl: config.githubApiUrl,
     });
     const octokitFor: OctokitFor = (installation) => probot.auth(installation);
-    const mint = createMint(db, await probot.auth());
+    const app = await probot.auth();
+    const mint = createMint(db, app);
     const { tokenFor } = createTokenSource({ db, encryption: new Encryption(Buffer.alloc(32)), notifications, mint });
     const mirrors = new Mirrors({ directory: join(directory, 'mirrors'), githubUrl: config.githubUrl, tokenFor, log });
-    const services = { db, mirrors, appId: github.app.id, log, octokitFor };
+    const services = { db, mirrors, appId: github.app.id, app, log, octokitFor };
     await probot.load(createApp(services), { cwd: '', addHandler: () => undefined });
     const processor = new DeliveryProcessor({
       db,
       notifications,
-      receive: (event) => probot.receive(event),
+      receive: receiver(services, (event) => probot.receive(event)),
       log,
       concurrency: 4,
       retryMs: 20,
@@ -161,6 +164,18 @@ export class World {
       if (Date.now() > deadline) throw new Error(`deliveries are stuck: ${JSON.stringify(undone)}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
+  }
+
+  /** Looks for what webhooks didn't tell until there is no more, and waits for what comes of it. */
+  async lookForMissed(): Promise<void> {
+    const options = { services: this.services, notifications: { on: () => () => undefined }, events: webhookEvents };
+    const missed = new MissedWebhooks({ ...options, everyMs: 0, soonMs: 0 });
+    for (let round = 0; round < 10; round++) {
+      const more = await missed.look();
+      await this.settle();
+      if (!more) return;
+    }
+    throw new Error('there is always more to look for');
   }
 
   /** Errors of deliveries that were given up. */

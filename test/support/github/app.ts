@@ -36,6 +36,7 @@ export const DEFAULT_EVENTS = [
   'pull_request',
   'pull_request_review',
   'push',
+  'repository',
 ];
 
 export class App {
@@ -148,6 +149,8 @@ export interface Installation {
   permissions: Permissions;
   events: string[];
   createdAt: string;
+  /** Its tokens are refused, and it gets no webhooks, until it is taken up again. */
+  suspendedAt: string | null;
   /** `all`, or the ids of the selected repositories. */
   repositories: 'all' | Set<number>;
 }
@@ -164,7 +167,7 @@ export class InstallationToken {
   ) {}
 
   get usable(): boolean {
-    return !this.revoked && Date.now() < this.expiresAt;
+    return !this.revoked && Date.now() < this.expiresAt && this.installation.suspendedAt === null;
   }
 
   covers(repository: Repository): boolean {

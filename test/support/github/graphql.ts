@@ -28,7 +28,7 @@ async function githubSchema(): Promise<GraphQLSchema> {
   return schema;
 }
 
-/** Answers a query. Of the schema only what hangs on `repository.pullRequest` has values; the rest answers null or an error. */
+/** Answers a query. Of the schema only what hangs on `repository` has values; the rest answers null or an error. */
 export async function answerGraphql(call: Call): Promise<Json> {
   let document: DocumentNode;
   try {
@@ -117,7 +117,14 @@ function repositoryNode(call: Call, repository: Repository): Json {
     isPrivate: repository.private,
     isFork: repository.parent !== undefined,
     url: json.html_url,
-    defaultBranchRef: { name: repository.defaultBranch },
+    isArchived: repository.archived,
+    pushedAt: repository.pushedAt,
+    defaultBranchRef: () => refNode(call, repository, `refs/heads/${repository.defaultBranch}`),
+    ref: ({ qualifiedName }: { qualifiedName: string }) => refNode(call, repository, qualifiedName),
+    pullRequests: (page: Page & { orderBy?: { field: string; direction: string } }) => {
+      need(call, 'pull_requests:read');
+      return connection(sorted(repository.pulls(), page.orderBy), page, (pull) => pullNode(call, pull));
+    },
     pullRequest: ({ number }: { number: number }) => {
       need(call, 'pull_requests:read');
       const pull = repository.issues.get(number)?.pull;
@@ -126,6 +133,22 @@ function repositoryNode(call: Call, repository: Repository): Json {
         : fail('NOT_FOUND', `Could not resolve to a PullRequest with the number of ${number}.`);
     },
   };
+}
+
+async function refNode(call: Call, repository: Repository, name: string): Promise<Json | null> {
+  need(call, 'contents:read');
+  const oid = (await repository.refs()).get(name);
+  return oid
+    ? { __typename: 'Ref', name: name.replace('refs/heads/', ''), target: { __typename: 'Commit', oid } }
+    : null;
+}
+
+function sorted(pulls: Pull[], order?: { field: string; direction: string }): Pull[] {
+  const key = ({ issue }: Pull) => (order?.field === 'UPDATED_AT' ? issue.updatedAt : issue.createdAt);
+  const up = [...pulls].sort(
+    (one, other) => key(one).localeCompare(key(other)) || one.issue.number - other.issue.number,
+  );
+  return order?.direction === 'DESC' ? up.reverse() : up;
 }
 
 function pullNode(call: Call, pull: Pull): Json {
@@ -145,6 +168,7 @@ function pullNode(call: Call, pull: Pull): Json {
     merged: pull.merged,
     closed: issue.state === 'closed',
     mergedAt: pull.mergedAt,
+    updatedAt: issue.updatedAt,
     mergeCommit: pull.merged && pull.mergeCommitSha ? { oid: pull.mergeCommitSha } : null,
     mergeable: async () =>
       ({ true: 'MERGEABLE', false: 'CONFLICTING', null: 'UNKNOWN' })[

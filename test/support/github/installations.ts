@@ -25,6 +25,7 @@ export function createInstallation(
     permissions,
     events: app.events,
     createdAt: timestamp(),
+    suspendedAt: null,
     repositories: new Set([repository.id]),
   };
   github.installations.set(installation.id, installation);
@@ -50,6 +51,28 @@ export function removeInstallation(github: LocalGitHub, installation: Installati
   emit(github, installation, 'installation', 'deleted', { repositories: [] });
   github.installations.delete(installation.id);
   for (const token of github.tokens.values()) if (token.installation === installation) token.revoked = true;
+}
+
+/** Takes one repository from it, as its owner does in its settings. */
+export function removeRepository(github: LocalGitHub, installation: Installation, repository: Repository): void {
+  if (installation.repositories !== 'all') installation.repositories.delete(repository.id);
+  emit(github, installation, 'installation_repositories', 'removed', {
+    repository_selection: selection(installation),
+    repositories_added: [],
+    repositories_removed: [shortRepositoryJson(repository)],
+    requester: null,
+  });
+}
+
+/** GitHub tells the App of it, and of nothing after it. */
+export function suspendInstallation(github: LocalGitHub, installation: Installation): void {
+  installation.suspendedAt = timestamp();
+  emit(github, installation, 'installation', 'suspend', {});
+}
+
+export function unsuspendInstallation(github: LocalGitHub, installation: Installation): void {
+  installation.suspendedAt = null;
+  emit(github, installation, 'installation', 'unsuspend', {});
 }
 
 function emit(github: LocalGitHub, installation: Installation, event: string, action: string, more: Json): void {
@@ -85,8 +108,8 @@ export function installationJson(github: LocalGitHub, installation: Installation
     single_file_name: null,
     has_multiple_single_files: false,
     single_file_paths: [],
-    suspended_by: null,
-    suspended_at: null,
+    suspended_by: installation.suspendedAt ? github.accounts.json(account) : null,
+    suspended_at: installation.suspendedAt,
     node_id: nodeId('Integration', installation.id),
   };
 }

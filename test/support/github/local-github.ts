@@ -7,13 +7,19 @@ import { type CheckReport, type CheckRun, createCheckRun } from './checks.js';
 import type { Comment } from './comments.js';
 import { isGitPath, serveGit } from './git-http.js';
 import type { Json } from './http.js';
-import { Ids } from './ids.js';
-import { createInstallation, removeInstallation } from './installations.js';
+import { Ids, timestamp } from './ids.js';
+import {
+  createInstallation,
+  removeInstallation,
+  removeRepository,
+  suspendInstallation,
+  unsuspendInstallation,
+} from './installations.js';
 import { type Misbehaviour, type MisbehaviourHandle, Misbehaviours } from './misbehave.js';
 import { servePage } from './pages.js';
 import { Person } from './person.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
-import type { Repository } from './repository.js';
+import { emitRepository, type Repository } from './repository.js';
 import { Rest } from './rest.js';
 import { type CommitStatus, createStatus, type StatusReport } from './statuses.js';
 import { type Delivery, Webhooks } from './webhooks.js';
@@ -210,6 +216,51 @@ export class LocalGitHub {
   /** Takes the App away from an owner: its tokens are revoked, and `installation.deleted` is sent. */
   uninstall(login: string, app: App = this.app): void {
     removeInstallation(this, this.installationOf(login, app));
+  }
+
+  /** Takes one repository from the App. */
+  removeFromApp(repository: Repository, app: App = this.app): void {
+    removeRepository(this, this.installationOf(repository.owner.login, app), repository);
+  }
+
+  suspend(login: string, app: App = this.app): void {
+    suspendInstallation(this, this.installationOf(login, app));
+  }
+
+  unsuspend(login: string, app: App = this.app): void {
+    unsuspendInstallation(this, this.installationOf(login, app));
+  }
+
+  renameRepository(repository: Repository, name: string): void {
+    const from = repository.name;
+    this.repositories.rename(repository, name);
+    emitRepository(repository, 'renamed', { changes: { repository: { name: { from } } } });
+  }
+
+  /** Installations on the old owner lose it; one on all of the new owner's repositories gets it. */
+  transferRepository(repository: Repository, login: string): void {
+    const from = repository.owner;
+    for (const installation of this.installationsOf(repository)) removeRepository(this, installation, repository);
+    this.repositories.transfer(repository, this.accounts.get(login));
+    const owner =
+      from.type === 'Organization' ? { organization: this.accounts.json(from) } : { user: this.accounts.json(from) };
+    emitRepository(repository, 'transferred', { changes: { owner: { from: owner } } });
+  }
+
+  archiveRepository(repository: Repository, archived = true): void {
+    Object.assign(repository, { archived, updatedAt: timestamp() });
+    emitRepository(repository, archived ? 'archived' : 'unarchived', {});
+  }
+
+  deleteRepository(repository: Repository): void {
+    emitRepository(repository, 'deleted', {});
+    this.repositories.delete(repository);
+  }
+
+  changeDefaultBranch(repository: Repository, branch: string): void {
+    const from = repository.defaultBranch;
+    Object.assign(repository, { defaultBranch: branch, updatedAt: timestamp() });
+    emitRepository(repository, 'edited', { changes: { default_branch: { from } } });
   }
 
   installationOf(login: string, app: App = this.app): Installation {

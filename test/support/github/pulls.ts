@@ -192,6 +192,7 @@ export function reopenPull(pull: Pull, actor: Account): Promise<void> {
 
 export async function markReady(pull: Pull, actor: Account): Promise<void> {
   pull.draft = false;
+  pull.issue.updatedAt = timestamp();
   await emitPull(pull, 'ready_for_review', actor);
 }
 
@@ -219,7 +220,9 @@ export function editPull(pull: Pull, actor: Account, edit: PullEdit): Promise<vo
       changes.base = { ref: { from: pull.baseRef }, sha: { from: pull.baseSha } };
       Object.assign(pull, { baseRef: edit.base, baseSha: sha });
     }
-    if (Object.keys(changes).length > 0) await emitPull(pull, 'edited', actor, { changes });
+    if (Object.keys(changes).length === 0) return;
+    issue.updatedAt = timestamp();
+    await emitPull(pull, 'edited', actor, { changes });
   });
 }
 

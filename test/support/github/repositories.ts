@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Account } from './accounts.js';
 import { git } from './git.js';
+import { timestamp } from './ids.js';
 import type { LocalGitHub } from './local-github.js';
 import { Repository } from './repository.js';
 
@@ -70,6 +71,22 @@ export class Repositories {
   /** The old name redirects: 301 in REST, and git follows it silently. */
   rename(repository: Repository, name: string): void {
     repository.name = name;
+    this.#renamed(repository);
+  }
+
+  /** To another owner. The old address redirects. */
+  transfer(repository: Repository, owner: Account): void {
+    repository.owner = owner;
+    this.#renamed(repository);
+  }
+
+  delete(repository: Repository): void {
+    this.#all.delete(repository);
+    for (const [key, each] of this.#byName) if (each === repository) this.#byName.delete(key);
+  }
+
+  #renamed(repository: Repository): void {
+    repository.updatedAt = timestamp();
     this.#byName.set(repository.fullName.toLowerCase(), repository);
   }
 

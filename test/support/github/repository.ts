@@ -37,6 +37,9 @@ export class Repository {
   readonly id: number;
   readonly createdAt = timestamp();
   pushedAt = timestamp();
+  /** When what describes it was last changed: its name, owner, default branch. */
+  updatedAt = timestamp();
+  archived = false;
   readonly directory: string;
   readonly roles = new Map<string, Role>();
   readonly protections = new Map<string, Protection>();
@@ -50,10 +53,10 @@ export class Repository {
 
   constructor(
     readonly github: LocalGitHub,
-    readonly owner: Account,
+    public owner: Account,
     public name: string,
     readonly isPrivate: boolean,
-    readonly defaultBranch: string,
+    public defaultBranch: string,
     readonly parent?: Repository,
   ) {
     this.id = github.ids.next();
@@ -145,6 +148,13 @@ export class Repository {
   }
 }
 
+/** An event of the repository itself, as its owner brings it about. */
+export function emitRepository(repository: Repository, action: string, payload: Json): void {
+  const [owner] = [...repository.owner.members].find(([, role]) => role === 'admin') ?? [];
+  const sender = owner ? repository.github.accounts.get(owner) : repository.owner;
+  repository.github.webhooks.emit({ event: 'repository', action, repository, sender, payload });
+}
+
 /** GitHub's own words for a repository; `full` adds what only `GET /repos/…` shows. */
 export function repositoryJson(repository: Repository, full = false): Json {
   const { github, fullName } = repository;
@@ -163,7 +173,7 @@ export function repositoryJson(repository: Repository, full = false): Json {
     url: api,
     ...urls(api),
     created_at: repository.createdAt,
-    updated_at: repository.createdAt,
+    updated_at: repository.updatedAt,
     pushed_at: repository.pushedAt,
     git_url: `git://${github.host}/${fullName}.git`,
     ssh_url: `git@${github.host}:${fullName}.git`,
@@ -182,7 +192,7 @@ export function repositoryJson(repository: Repository, full = false): Json {
     has_discussions: false,
     forks_count: 0,
     mirror_url: null,
-    archived: false,
+    archived: repository.archived,
     disabled: false,
     open_issues_count: [...repository.issues.values()].filter((issue) => issue.state === 'open').length,
     license: null,

@@ -70,7 +70,8 @@ export class Rest {
     const repository = named ? this.github.repositories.find(owner, repo) : undefined;
     if (named && !repository && route.access.as !== 'app') throw notFound();
     authorize(actor, route.access, repository);
-    if (repository && repo && repository.name.toLowerCase() !== repo.toLowerCase()) {
+    const asked = `${owner}/${repo}`.toLowerCase();
+    if (repository && repository.fullName.toLowerCase() !== asked) {
       const rest = url.pathname.split('/').slice(6).join('/');
       const location = `${this.github.api}/repositories/${repository.id}${rest ? `/${rest}` : ''}${url.search}`;
       const message = 'Moved Permanently';

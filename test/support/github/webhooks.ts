@@ -76,7 +76,7 @@ export class Webhooks {
           : !repository || !covers(installation, repository)
       )
         continue;
-      if (!emission.installation && !app.events.includes(event)) continue;
+      if (!emission.installation && (installation.suspendedAt !== null || !app.events.includes(event))) continue;
       if (app.webhookUrl) this.#enqueue(this.#delivery(emission, installation, app.webhookUrl));
     }
   }

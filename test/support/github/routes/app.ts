@@ -95,6 +95,7 @@ function showInstallation(call: Call, found: Installation | undefined): Reply {
 function createToken(call: Call): Reply {
   const { github, body } = call;
   const on = installation(call);
+  if (on.suspendedAt !== null) throw new HttpError(403, 'This installation has been suspended');
   const permissions = narrowed(on, body.permissions as Permissions | undefined);
   const names = body.repositories as string[] | undefined;
   const ids = body.repository_ids as number[] | undefined;

@@ -1,0 +1,106 @@
+import { randomUUID } from 'node:crypto';
+import { sql } from 'kysely';
+import { wakeUp } from '../db/notifications.js';
+import type { Db } from '../db/pool.js';
+import { findHead, noteHead, presentHead } from './branches.js';
+import { authorOf, ZERO_SHA } from './commits.js';
+import { isNotFound } from './failures.js';
+import { type OwnEvent, onOwnEvent, type RepositoryDelivery, type Services } from './handling.js';
+import { followPullRequest } from './pull-request.js';
+import { followBranch } from './push.js';
+
+/*
+ * What webhooks didn't tell is looked for by comparing, and made up by a delivery of our own, a look: it stands in line
+ * with the repository's webhooks, one at a time, and is done exactly once as they are. It says where to look and not what
+ * was seen there: what counts is what GitHub has when its turn comes. Nobody else can send one: webhooks whose event has a
+ * dot in its name are refused.
+ */
+export type Look = { name: 'signalbox.branch'; branch: string } | { name: 'signalbox.pull_request'; number: number };
+
+const LOOKS: ReadonlySet<string> = new Set<Look['name']>(['signalbox.branch', 'signalbox.pull_request']);
+
+/** A look that was given up isn't tried again before this time. */
+const PATIENCE = '1 hour';
+
+/** Puts a look in line, unless there is the same one already. Yields whether it did. */
+export async function recordLook(db: Db, repository: number, look: Look): Promise<boolean> {
+  const { name, ...what } = look;
+  const body = JSON.stringify({ repository: { id: repository }, ...what });
+  const { rows } = await sql`
+    insert into deliveries (guid, event, repository_id, body)
+    select ${`signalbox-${randomUUID()}`}, ${name}, ${repository}, ${body}
+    where not exists (
+      select from deliveries
+      where event in ('signalbox.branch', 'signalbox.pull_request') and repository_id = ${repository} and body = ${body}
+        and (done_at is null or (error is not null and received_at > now() - ${PATIENCE}::interval)))
+    returning ${wakeUp('deliveries')}`.execute(db);
+  return rows.length > 0;
+}
+
+/** Takes deliveries from the record: our own ones here, GitHub's by `receive`. */
+export function receiver(services: Services, receive: (event: never) => Promise<void>) {
+  return async (event: { name: string }): Promise<void> => {
+    if (!LOOKS.has(event.name)) return receive(event as never);
+    const own = event as OwnEvent & { payload: Look };
+    await onOwnEvent(services, own, (delivery) =>
+      event.name === 'signalbox.branch'
+        ? lookAtBranch(delivery, (own.payload as Extract<Look, { branch: string }>).branch)
+        : lookAtPullRequest(delivery, (own.payload as Extract<Look, { number: number }>).number),
+    );
+  };
+}
+
+/** Takes up a head that no webhook told of: one run of it for what has changed since the last head on record. */
+async function lookAtBranch(delivery: RepositoryDelivery, branch: string): Promise<void> {
+  const { db, repository, log } = delivery;
+  if (repository.removed_at !== null || (await pushesWait(db, repository.id))) return;
+  // In this order: a push in between must not seem older than the head.
+  const pushedAt = await lastPush(delivery);
+  const head = await presentHead(delivery, branch);
+  const known = await findHead(db, repository.id, branch);
+  if (!known) return delivery.commit((tx) => noteHead(tx, repository.id, branch, head));
+  if (known.head_sha === head) return;
+  const author = head === ZERO_SHA ? { login: 'ghost', message: '' } : await authorOf(delivery, head);
+  log.info({ branch, sha: head }, 'A push that no webhook told of is made up for');
+  const move = { branch, before: known.head_sha, after: head, pushedAt };
+  await followBranch(delivery, { ...move, actor: author.login, message: author.message });
+}
+
+async function lookAtPullRequest(delivery: RepositoryDelivery, number: number): Promise<void> {
+  const { db, repository, octokit, log } = delivery;
+  if (repository.removed_at !== null) return;
+  const before = await db
+    .selectFrom('pull_requests')
+    .select('state')
+    .where('repository_id', '=', repository.id)
+    .where('number', '=', number)
+    .executeTakeFirst();
+  const { owner, name: repo } = repository;
+  const { data } = await octokit.rest.pulls.get({ owner, repo, pull_number: number });
+  log.info({ number }, 'What no webhook told of a pull request is made up for');
+  const actor = (data.merged_by ?? data.user)?.login ?? 'ghost';
+  await followPullRequest(delivery, data, { actor, again: before !== undefined && before.state !== 'open' });
+}
+
+/** Pushes in line behind a look tell for themselves, each in its turn. */
+async function pushesWait(db: Db, repository: number): Promise<boolean> {
+  const waiting = await db
+    .selectFrom('deliveries')
+    .select('id')
+    .where('repository_id', '=', repository)
+    .where('event', '=', 'push')
+    .where('done_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+  return waiting !== undefined;
+}
+
+async function lastPush({ octokit, repository }: RepositoryDelivery): Promise<Date | undefined> {
+  try {
+    const { data } = await octokit.rest.repos.get({ owner: repository.owner, repo: repository.name });
+    return data.pushed_at ? new Date(data.pushed_at) : undefined;
+  } catch (error) {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  }
+}
