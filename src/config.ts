@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { refusedPattern } from './terraform/environment.js';
+import { parseDuration } from './units.js';
 
 /**
  * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
@@ -71,6 +72,7 @@ const variables = z.object({
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .default('https://releases.hashicorp.com')
     .describe("where Terraform is downloaded from when it isn't on the PATH"),
+  GIT_PATIENCE: duration('how long a run waits for a git host that is away before it fails; 0: not at all', '15m'),
   GITHUB_CONTENT_PER_MINUTE: number('check runs and comments written per minute and installation at most', {
     min: 1,
     max: 10_000,
@@ -108,6 +110,8 @@ export interface Config {
   runEnv: string[];
   planEnv: string[];
   terraformReleasesUrl: string;
+  /** In ms. */
+  gitPatience: number;
   githubContentPerMinute: number;
 }
 
@@ -178,6 +182,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     runEnv: v.RUN_ENV,
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
+    gitPatience: v.GIT_PATIENCE,
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
   };
 }
@@ -255,5 +260,22 @@ function list(meaning: string) {
   return z
     .string()
     .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
+    .describe(meaning);
+}
+
+/** In ms. */
+function duration(meaning: string, byDefault: string) {
+  return measure(meaning, byDefault, parseDuration, 'must be a time such as 90s, 15m or 2h');
+}
+
+function measure(meaning: string, byDefault: string, parse: (text: string) => number | undefined, error: string) {
+  return z
+    .string()
+    .default(byDefault)
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value === undefined) context.addIssue({ code: 'custom', message: error });
+      return value ?? z.NEVER;
+    })
     .describe(meaning);
 }

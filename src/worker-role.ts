@@ -12,6 +12,7 @@ import type { WorkspaceQueues } from './queue/workspace-queues.js';
 import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
+import { Patience } from './worker/patience.js';
 import { untilRecorded } from './worker/until-recorded.js';
 import { WorkDirectories } from './worker/work-directory.js';
 import { Worker } from './worker/worker.js';
@@ -46,6 +47,7 @@ export async function startWorkerRole(options: {
     terraform: terraformFinder(config, log),
     config,
     log,
+    patience: new Patience({ ms: config.gitPatience, log }),
     untilRecorded: (write) => untilRecorded(write, log),
   });
   const dispatcher = new Dispatcher<Run>({

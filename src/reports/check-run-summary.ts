@@ -5,6 +5,7 @@ import { canApplyPlan } from './buttons.js';
 import type { RunReport } from './check-run-content.js';
 import { cutMiddle } from './long-text.js';
 import { boundedTable, code, fence, login, MAX_BYTES, oneLine, sentence, shorten, table } from './markdown.js';
+import { outageOf } from './outage.js';
 import {
   ACTIONS,
   cause,
@@ -55,11 +56,13 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
     run.cancel_requested_at === null
       ? ''
       : ` ${login(run.cancel_requested_by ?? 'Signalbox')} asked to cancel: Terraform is being interrupted and saves what it has.`;
+  const waitsFor = outageOf(timeline);
+  const outage = waitsFor && sentence(waitsFor);
   switch (run.state) {
     case 'pending':
       return waiting(run, { queue, addresses, repository });
     case 'planning':
-      return `\`terraform plan\` is running.${canceling}`;
+      return `${outage ?? '`terraform plan` is running.'}${canceling}`;
     case 'planned':
       return 'This is what applying would change. Nothing was applied.';
     case 'no_changes':
@@ -71,7 +74,7 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
     case 'confirmed':
       return `${confirmation(run)} It is applied as soon as a worker is free.`;
     case 'applying':
-      return `${confirmation(run)} \`terraform apply\` is running.${canceling}`;
+      return `${confirmation(run)} ${outage ?? '`terraform apply` is running.'}${canceling}`;
     case 'applied':
       return `${plan ? `${done(plan)}. ` : ''}${confirmation(run)}`;
     case 'plan_errored':
@@ -291,6 +294,8 @@ const EVENT_WORDS: Record<string, string> = {
   discarded: 'Discarded',
   cancel_requested: 'Cancel requested',
   canceled: 'Canceled',
+  waiting: 'Waiting for git',
+  waiting_ended: 'Going on',
 };
 /** Their details are shown elsewhere, or say nothing that the row doesn't. */
 const EVENTS_TOLD_ELSEWHERE = ['refused'];

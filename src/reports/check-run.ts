@@ -1,11 +1,12 @@
 import type { Run } from '../db/schema.js';
-import { stateTitle } from '../runs/machine.js';
+import { isFinal, stateTitle } from '../runs/machine.js';
 import { annotationsOf } from './annotations.js';
 import { actionsOf, conclusionOf } from './buttons.js';
 import type { CheckRunContent, RunReport } from './check-run-content.js';
 import { summaryOf } from './check-run-summary.js';
 import { cutMiddle, type LongText, longText } from './long-text.js';
 import { byteLength, fence, fenceOverhead, MAX_BYTES, oneLine, shorten } from './markdown.js';
+import { outageOf } from './outage.js';
 import type { QueueExplanation } from './queue-explanation.js';
 import { done, plural, runUrl, toDo } from './words.js';
 
@@ -29,7 +30,7 @@ export function runCheck(run: Run, report: RunReport): CheckRunContent {
     ...(conclusion && { conclusion }),
     ...(started && { started_at: started.toISOString() }),
     output: {
-      title: titleOf(run, report.queue),
+      title: titleOf(run, report),
       summary: summaryOf(run, report),
       ...(text !== '' && { text }),
       annotations: annotationsOf(run.diagnostics ?? []),
@@ -38,8 +39,9 @@ export function runCheck(run: Run, report: RunReport): CheckRunContent {
   };
 }
 
-function titleOf(run: Run, queue: QueueExplanation | undefined): string {
-  return shorten(oneLine(longTitleOf(run, queue)), MAX_TITLE);
+function titleOf(run: Run, { queue, timeline }: RunReport): string {
+  const isWaiting = !isFinal(run.state) && outageOf(timeline) !== undefined;
+  return shorten(oneLine(`${longTitleOf(run, queue)}${isWaiting ? ', waiting for git' : ''}`), MAX_TITLE);
 }
 
 function longTitleOf(run: Run, queue: QueueExplanation | undefined): string {

@@ -6,6 +6,7 @@ import type { Log } from '../log.js';
 import type { StateServer } from '../state/state-server.js';
 import type { Terraform } from '../terraform/install.js';
 import type { Encryption } from '../variables/encryption.js';
+import type { Patience } from './patience.js';
 import type { WorkDirectories } from './work-directory.js';
 
 /** What a stage needs of the process that it runs in. */
@@ -20,6 +21,7 @@ export interface WorkerContext {
   terraform: () => Promise<Terraform>;
   config: Pick<Config, 'workerName' | 'dataDirectory' | 'runEnv' | 'planEnv'>;
   log: Log;
+  patience: Patience;
   /** Repeats what writes to the record until the record can be reached. */
   untilRecorded: <T>(write: () => Promise<T>) => Promise<T>;
 }

@@ -13,6 +13,7 @@ import { findTerraform, TerraformUnavailableError } from '../../src/terraform/in
 import { Encryption } from '../../src/variables/encryption.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
+import { Patience } from '../../src/worker/patience.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
 import { WorkDirectories } from '../../src/worker/work-directory.js';
 import { Worker } from '../../src/worker/worker.js';
@@ -74,6 +75,7 @@ beforeEach(async () => {
     terraform: () => terraform(),
     config: { workerName: 'w1', dataDirectory: directory, runEnv: ['PLANTED_*'], planEnv: [] },
     log,
+    patience: new Patience({ ms: 0, log }),
     untilRecorded: (write) => untilRecorded(write, log),
   });
 });
