@@ -1,12 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Db } from '../db/pool.js';
+import type { Run } from '../db/schema.js';
 import { GitUnavailable } from '../git/git-error.js';
-import type { Mirror } from '../git/mirror.js';
+import type { Mirror, Mirrors } from '../git/mirror.js';
 import type { Log } from '../log.js';
 import { enqueue } from '../queue/outbox.js';
 import { lockRun } from '../runs/store.js';
 import { addEvent, reportsOf } from '../runs/transition.js';
+import type { StageSignals } from '../terraform/stage.js';
 import { describeDuration } from '../units.js';
-import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
 import { isPassing } from './until-recorded.js';
 
@@ -20,6 +22,15 @@ export interface PatienceOptions {
   firstPauseMs?: number;
   /** A wait is told of when it has lasted so long: most hiccups are over by then. Default 5,000. */
   tellAfterMs?: number;
+}
+
+/** The stage that waits: an ActiveRun. */
+interface Waiting {
+  run: Run;
+  signals: StageSignals;
+  worker: { db: Db; mirrors: Pick<Mirrors, 'of'> };
+  /** Throws RunStopped. */
+  throwIfStopped(): void;
 }
 
 /** Waits for a git host that is away. Runs that wait keep their slots: others would wait for the same host. */
@@ -37,7 +48,7 @@ export class Patience {
    * the time doesn't count: nothing could be made of it before it is back. Throws RunStopped as soon as the run is
    * stopped, RunFailure when patience is at its end, and what waiting doesn't cure.
    */
-  async fetchCommit(active: ActiveRun): Promise<Mirror> {
+  async fetchCommit(active: Waiting): Promise<Mirror> {
     const { run, worker } = active;
     return this.#tryUntilReached(active, async () => {
       const repository = await worker.db
@@ -51,7 +62,7 @@ export class Patience {
     });
   }
 
-  async #tryUntilReached<T>(active: ActiveRun, attempt: () => Promise<T>): Promise<T> {
+  async #tryUntilReached<T>(active: Waiting, attempt: () => Promise<T>): Promise<T> {
     const { ms, firstPauseMs, tellAfterMs } = this.#options;
     let waited = 0;
     let told = false;
@@ -84,7 +95,7 @@ export class Patience {
   }
 
   /** An outage is logged once, however many runs it meets. */
-  #missed({ run }: ActiveRun, { message }: Error): void {
+  #missed({ run }: Waiting, { message }: Error): void {
     if (!this.#away) this.#options.log.warn({ run: run.id, err: { message } }, 'Runs wait for their commits');
     this.#away = true;
   }
@@ -95,7 +106,7 @@ export class Patience {
   }
 
   /** Says on the run's timeline, and so in its check run, that it waits, or no longer does. Yields whether it could. */
-  async #tell({ run, worker }: ActiveRun, type: string, detail: string | undefined): Promise<boolean> {
+  async #tell({ run, worker }: Waiting, type: string, detail: string | undefined): Promise<boolean> {
     try {
       await worker.db.transaction().execute(async (tx) => {
         const now = await lockRun(tx, run.id);
@@ -116,7 +127,7 @@ function tried(ms: number): string {
 }
 
 /** A fetch that hangs is left to its own time limit: what it brings is of use to the next run. */
-async function unlessStopped<T>(active: ActiveRun, work: Promise<T>): Promise<T> {
+async function unlessStopped<T>(active: Waiting, work: Promise<T>): Promise<T> {
   const signal = stopOf(active);
   let stop = () => {};
   const stopped = new Promise<never>((_, reject) => {
@@ -132,12 +143,12 @@ async function unlessStopped<T>(active: ActiveRun, work: Promise<T>): Promise<T>
   }
 }
 
-async function pauseUnlessStopped(active: ActiveRun, ms: number): Promise<void> {
+async function pauseUnlessStopped(active: Waiting, ms: number): Promise<void> {
   await sleep(ms, undefined, { signal: stopOf(active) }).catch(() => undefined);
   active.throwIfStopped();
 }
 
-function stopOf({ signals }: ActiveRun): AbortSignal {
+function stopOf({ signals }: Waiting): AbortSignal {
   const { interrupt, kill, release } = signals;
   return AbortSignal.any([interrupt, kill, release].filter((signal) => signal !== undefined));
 }
