@@ -5,6 +5,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
 import { migrate } from './migrate.js';
 import { Notifications } from './notifications.js';
 import { createDb, createPool, type Db } from './pool.js';
+import { type Supervision, supervise } from './supervision.js';
 
 /** The open record. */
 export interface OpenRecord {
@@ -38,8 +39,15 @@ export async function openRecord(options: {
 }): Promise<OpenRecord> {
   const { log } = options;
   let embedded: EmbeddedPostgres | undefined;
-  if (options.databaseUrl === undefined)
+  let supervision: Supervision | undefined;
+  if (options.databaseUrl === undefined) {
     embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
+    supervision = supervise(embedded, log);
+  }
+  const stopEmbedded = async () => {
+    await supervision?.end();
+    await embedded?.stop();
+  };
   const url = embedded?.url ?? options.databaseUrl ?? '';
   const onError = (error: Error) => log.warn({ err: { message: error.message } }, 'A connection to PostgreSQL broke');
   const pool = createPool({ connectionString: url, max: BASE_CONNECTIONS + options.slots, onError });
@@ -52,7 +60,7 @@ export async function openRecord(options: {
   } catch (error) {
     await notifications.close();
     await db.destroy();
-    await embedded?.stop().catch(() => undefined);
+    await stopEmbedded().catch(() => undefined);
     throw error;
   }
   return {
@@ -63,7 +71,7 @@ export async function openRecord(options: {
     close: async () => {
       await notifications.close();
       await db.destroy();
-      await embedded?.stop();
+      await stopEmbedded();
     },
   };
 }
