@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { refusedPattern } from './terraform/environment.js';
+import { parseDuration } from './units.js';
 
 /**
  * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
@@ -70,18 +71,16 @@ const variables = z.object({
     .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, . _ and -')
     .default(hostname())
     .describe('name of this worker, in reports'),
-  WORKER_LOST_AFTER: duration('a worker that gives no sign of life for so long is lost', {
-    min: 5,
-    max: 3_600,
-  }).default(90),
-  PLAN_TIMEOUT: duration('a plan that takes longer is canceled', { min: 1, max: 20 * 86_400 }).default(3_600),
-  APPLY_TIMEOUT: duration('an apply that takes longer is canceled', { min: 1, max: 20 * 86_400 }).default(86_400),
+  WORKER_LOST_AFTER: duration('a worker that gives no sign of life for so long is lost', '90s', ['5s', '1h']),
+  PLAN_TIMEOUT: duration('a plan that takes longer is canceled', '1h', ['1s', '20d']),
+  APPLY_TIMEOUT: duration('an apply that takes longer is canceled', '24h', ['1s', '20d']),
   RUN_ENV: list('names and patterns of variables that Terraform inherits').default([]),
   PLAN_ENV: list('the same for speculative plans').default([]),
   TERRAFORM_RELEASES_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .default('https://releases.hashicorp.com')
     .describe("where Terraform is downloaded from when it isn't on the PATH"),
+  GIT_PATIENCE: duration('how long a run waits for a git host that is away before it fails; 0: not at all', '15m'),
   GITHUB_CONTENT_PER_MINUTE: number('check runs and comments written per minute and installation at most', {
     min: 1,
     max: 10_000,
@@ -118,13 +117,15 @@ export interface Config {
   encryptionKey: Buffer | undefined;
   workerSlots: number;
   workerName: string;
-  /** In seconds, as the next two. */
+  /** In ms, as the next two. */
   workerLostAfter: number;
   planTimeout: number;
   applyTimeout: number;
   runEnv: string[];
   planEnv: string[];
   terraformReleasesUrl: string;
+  /** In ms. */
+  gitPatience: number;
   githubContentPerMinute: number;
   githubContentPerHour: number;
 }
@@ -200,6 +201,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     runEnv: v.RUN_ENV,
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
+    gitPatience: v.GIT_PATIENCE,
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
     githubContentPerHour: v.GITHUB_CONTENT_PER_HOUR,
   };
@@ -274,22 +276,31 @@ function number(meaning: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: { m
   return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error }).describe(meaning);
 }
 
-const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 };
-
-/** In seconds; `min` and `max` too. */
-function duration(meaning: string, { min, max }: { min: number; max: number }) {
-  const error = `must be a time such as 90s, 15m or 24h, from ${min} s to ${max} s`;
-  return z
-    .string()
-    .regex(/^\d{1,9} ?[smhd]?$/, error)
-    .transform((text) => Number.parseInt(text, 10) * UNITS[(text.slice(-1) in UNITS ? text.slice(-1) : 's') as 's'])
-    .pipe(z.number().min(min, error).max(max, error))
-    .describe(meaning);
-}
-
 function list(meaning: string) {
   return z
     .string()
     .transform((text) => text.split(/[\s,]+/).filter((item) => item !== ''))
+    .describe(meaning);
+}
+
+/** In ms. */
+function duration(meaning: string, byDefault: string, [least, most]: [string, string] = ['0s', '365d']) {
+  const parse = (text: string) => {
+    const ms = parseDuration(text);
+    const [min = 0, max = 0] = [least, most].map(parseDuration);
+    return ms === undefined || ms < min || ms > max ? undefined : ms;
+  };
+  return measure(meaning, byDefault, parse, `must be a time from ${least} to ${most}, such as 90s, 15m or 2h`);
+}
+
+function measure(meaning: string, byDefault: string, parse: (text: string) => number | undefined, error: string) {
+  return z
+    .string()
+    .default(byDefault)
+    .transform((text, context) => {
+      const value = parse(text);
+      if (value === undefined) context.addIssue({ code: 'custom', message: error });
+      return value ?? z.NEVER;
+    })
     .describe(meaning);
 }

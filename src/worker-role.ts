@@ -15,6 +15,7 @@ import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
 import type { WorkerContext } from './worker/context.js';
+import { Patience } from './worker/patience.js';
 import { Registration } from './worker/registration.js';
 import { untilRecorded } from './worker/until-recorded.js';
 import { WorkDirectories } from './worker/work-directory.js';
@@ -56,6 +57,7 @@ export async function startWorkerRole(options: {
     terraform: terraformFinder(config, log),
     config,
     log,
+    patience: new Patience({ ms: config.gitPatience, log }),
     untilRecorded: (write) => untilRecorded(write, log),
     savedState: new SavedState(encryption),
     serveStateAgain: (run, control) => serveStateAgain(stateServer, run, control, log),
@@ -96,9 +98,9 @@ async function serveStateAgain(stateServer: StateServer, run: Run, control: stri
 
 const LONGEST_BEAT_MS = 5_000;
 
-/** Signs of life, some ten of them in the time after which a worker is lost. `lostAfter`: in seconds. */
+/** Signs of life, some ten of them in the time after which a worker is lost. `lostAfter`: in ms. */
 function startHeart(beat: () => Promise<void>, lostAfter: number): { stop: () => Promise<void> } {
-  const pause = Math.min(LONGEST_BEAT_MS, (lostAfter * 1_000) / 10);
+  const pause = Math.min(LONGEST_BEAT_MS, lostAfter / 10);
   let timer: NodeJS.Timeout | undefined;
   let stopped = false;
   let beating = Promise.resolve();

@@ -62,6 +62,8 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['RUN_ENV', 'AWS-*'],
     ['PLAN_ENV', 'AWS_*_KEY'],
     ['TERRAFORM_RELEASES_URL', 'releases.hashicorp.com'],
+    ['GIT_PATIENCE', '15'],
+    ['GIT_PATIENCE', 'a while'],
     ['GITHUB_CONTENT_PER_MINUTE', '0'],
     ['GITHUB_CONTENT_PER_HOUR', '15001'],
   ])('%s=%s', (name, value) => {

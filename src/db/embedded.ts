@@ -1,12 +1,13 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { access, mkdir, readdir, readFile, readlink, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { access, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer } from 'node:net';
 import { arch, platform } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { isServerProcess, serverProcesses, signalProcesses } from './server-processes.js';
 
 const run = promisify(execFile);
 
@@ -22,6 +23,10 @@ export class EmbeddedPostgresError extends Error {
 
 export interface EmbeddedPostgres {
   url: string;
+  /** Whether its main process lives. */
+  isAlive(): Promise<boolean>;
+  /** Starts it again, on the same port, after it has died. Resolves when it has recovered and takes connections. */
+  revive(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -32,6 +37,8 @@ interface Binaries {
 
 /** How long a server that was killed, or is just starting, may take until it is gone or answers, in ms. */
 const LAST_WORDS_MS = 15_000;
+/** How long processes that lost their server may take to notice that by themselves, and then to follow SIGQUIT, in ms. */
+const ORPHANS_MS = 4_000;
 
 /** PostgreSQL refuses to run as root, but sees only what a user namespace shows it; files keep their owner. */
 const AS_SOMEONE = ['unshare', '--user', '--map-user=1000', '--map-group=1000', '--'];
@@ -79,12 +86,23 @@ export async function startEmbeddedPostgres(
   const port = (await portOfRunning(pg_ctl, data)) ?? (await start(pg_ctl, data, directory, options));
   return {
     url: `postgres://signalbox:${password}@127.0.0.1:${port}/postgres`,
-    stop: () => call(pg_ctl, ['-D', data, '-m', 'fast', '-w', 'stop']),
+    isAlive: async () => (await livingServer(pg_ctl, data)) !== undefined,
+    revive: async () => {
+      if ((await portOfRunning(pg_ctl, data)) === undefined) await start(pg_ctl, data, directory, { ...options, port });
+    },
+    stop: async () => {
+      if (await livingServer(pg_ctl, data)) await call(pg_ctl, ['-D', data, '-m', 'fast', '-w', 'stop']);
+    },
   };
 }
 
-async function start(pg_ctl: string, data: string, directory: string, { throwaway }: { throwaway?: boolean }) {
-  const port = await freePort();
+async function start(
+  pg_ctl: string,
+  data: string,
+  directory: string,
+  { throwaway, port: wanted }: { throwaway?: boolean; port?: number },
+) {
+  const port = wanted ?? (await freePort());
   const settings = [
     `listen_addresses=127.0.0.1`,
     `unix_socket_directories=`,
@@ -97,35 +115,51 @@ async function start(pg_ctl: string, data: string, directory: string, { throwawa
 }
 
 /**
- * Line 4 of postmaster.pid is the port. The file alone proves nothing: after a crash its process number may be a zombie's
- * or, in a container that was started again, anybody's, which also pg_ctl takes for the server.
+ * The port of a server that works in the directory already, when it answers; undefined when there is none. Processes that
+ * a killed server has left behind are waited for, since a new one can't start beside them. Those that don't notice,
+ * because they are busy, are ended as PostgreSQL's manual says for this case: what they hadn't committed is lost.
  */
 async function portOfRunning(pg_ctl: string, data: string): Promise<number | undefined> {
-  const file = join(data, 'postmaster.pid');
-  for (const deadline = Date.now() + LAST_WORDS_MS; ; ) {
-    if (!(await isInUse(pg_ctl, data))) {
-      await rm(file, { force: true });
-      return undefined;
+  const farewells: NodeJS.Signals[] = ['SIGQUIT', 'SIGKILL'];
+  let waitedSince = Date.now();
+  for (const deadline = Date.now() + LAST_WORDS_MS; ; await sleep(100)) {
+    const server = await livingServer(pg_ctl, data);
+    if (server) {
+      if (server.port > 0 && (await answers(server.port))) return server.port;
+      waitedSince = Date.now();
+    } else {
+      const left = (await serverProcesses(data)) ?? [];
+      if (left.length === 0) break;
+      if (Date.now() - waitedSince > ORPHANS_MS) {
+        const signal = farewells.shift();
+        if (signal) await signalProcesses(left, data, signal);
+        waitedSince = Date.now();
+      }
     }
-    const port = Number((await readFile(file, 'utf8').catch(() => '')).split('\n')[3]);
-    if (port > 0 && (await answers(port))) return port;
     if (Date.now() > deadline) throw new EmbeddedPostgresError(`an earlier one in ${data} lives, but does not answer.`);
-    await sleep(100);
   }
+  await rm(join(data, 'postmaster.pid'), { force: true });
+  return undefined;
 }
 
-/** Whether a process of PostgreSQL works in the directory: each of them has it for its working directory. */
-async function isInUse(pg_ctl: string, data: string): Promise<boolean> {
-  if (platform() !== 'linux') {
-    return call(pg_ctl, ['-D', data, 'status']).then(
-      () => true,
-      () => false,
-    );
-  }
-  const place = await realpath(data);
-  const processes = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
-  const places = await Promise.all(processes.map((pid) => readlink(`/proc/${pid}/cwd`).catch(() => undefined)));
-  return places.includes(place);
+/**
+ * The main process, by postmaster.pid: its number is in line 1, its port in line 4. The file alone proves nothing: after
+ * a crash the number may be a zombie's or, in a container that was started again, anybody's, which also pg_ctl takes for
+ * the server.
+ */
+async function livingServer(pg_ctl: string, data: string): Promise<{ pid: number; port: number } | undefined> {
+  const lines = (await readFile(join(data, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+  const [pid, port] = [Number(lines[0]), Number(lines[3])];
+  if (!(pid > 0)) return undefined;
+  const isOurs = (await isServerProcess(pid, data)) && (platform() === 'linux' || (await runs(pg_ctl, data)));
+  return isOurs ? { pid, port: port || 0 } : undefined;
+}
+
+async function runs(pg_ctl: string, data: string): Promise<boolean> {
+  return call(pg_ctl, ['-D', data, 'status']).then(
+    () => true,
+    () => false,
+  );
 }
 
 async function answers(port: number): Promise<boolean> {

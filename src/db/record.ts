@@ -6,6 +6,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
 import { migrate } from './migrate.js';
 import { Notifications } from './notifications.js';
 import { createDb, createPool, type Db } from './pool.js';
+import { type Supervision, supervise } from './supervision.js';
 
 /** The open record. */
 export interface OpenRecord {
@@ -39,8 +40,15 @@ export async function openRecord(options: {
 }): Promise<OpenRecord> {
   const { log } = options;
   let embedded: EmbeddedPostgres | undefined;
-  if (options.databaseUrl === undefined)
+  let supervision: Supervision | undefined;
+  if (options.databaseUrl === undefined) {
     embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
+    supervision = supervise(embedded, log);
+  }
+  const stopEmbedded = async () => {
+    await supervision?.end();
+    await embedded?.stop();
+  };
   const url = embedded?.url ?? options.databaseUrl ?? '';
   const complaints = new Complaints(log);
   const onError = (error: Error) => complaints.raise('postgres', 'Connections to PostgreSQL break', error);
@@ -56,7 +64,7 @@ export async function openRecord(options: {
   } catch (error) {
     await notifications.close();
     await db.destroy();
-    await embedded?.stop().catch(() => undefined);
+    await stopEmbedded().catch(() => undefined);
     throw error;
   }
   return {
@@ -67,7 +75,7 @@ export async function openRecord(options: {
     close: async () => {
       await notifications.close();
       await db.destroy();
-      await embedded?.stop();
+      await stopEmbedded();
     },
   };
 }

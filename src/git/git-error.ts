@@ -35,7 +35,11 @@ export class TokenRefused extends MirrorError {
 /** GitHub can't be reached, or doesn't answer as it should. Worth waiting for. */
 export class GitUnavailable extends MirrorError {
   override name = 'GitUnavailable';
-  constructor(repository: string, reason: string) {
+  constructor(
+    repository: string,
+    /** Without the repository's name and a full stop. */
+    readonly reason: string,
+  ) {
     super(`${repository} can't be fetched right now: ${reason}.`);
   }
 }

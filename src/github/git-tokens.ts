@@ -1,12 +1,12 @@
 import { sql } from 'kysely';
 import { type Notifications, notify } from '../db/notifications.js';
 import type { Db } from '../db/pool.js';
-import { TokenRefused } from '../git/git-error.js';
+import { GitUnavailable, TokenRefused } from '../git/git-error.js';
 import type { Log } from '../log.js';
 import type { InstallationOctokit } from '../octokit.js';
 import { Complaints } from '../queue/complaints.js';
 import type { Encryption } from '../variables/encryption.js';
-import { isPassing, TryLater } from './failures.js';
+import { isPassing } from './failures.js';
 import { repository as findRepository, forgetGitToken } from './repositories.js';
 
 /** A token to read one repository with git, and nothing else. */
@@ -18,7 +18,7 @@ export interface GitToken {
 export type Mint = (repositoryId: number) => Promise<GitToken>;
 
 export interface TokenSource {
-  /** A token that is good for ten minutes at least. Throws TokenRefused, or TryLater. */
+  /** A token that is good for ten minutes at least. Throws TokenRefused, or GitUnavailable. */
   tokenFor(repositoryId: number): Promise<string>;
   /** Git refused the token: the next one is a new one. */
   forget(repositoryId: number): Promise<void>;
@@ -40,8 +40,8 @@ export function createMint(db: Db, appOctokit: InstallationOctokit): Mint {
       });
       return { token: data.token, expiresAt: new Date(data.expires_at) };
     } catch (error) {
-      if (isPassing(error)) throw error;
       const status = (error as { status?: unknown }).status ?? 'no answer';
+      if (isPassing(error)) throw new GitUnavailable(`${owner}/${name}`, `GitHub gives no token for it (${status})`);
       throw new TokenRefused(`GitHub grants no access to ${owner}/${name} (${status}): is the App installed there?`);
     }
   };
@@ -177,7 +177,8 @@ async function askWeb(
     if (answered?.error) throw new TokenRefused(answered.error);
     if (answered?.token) return answered.token;
   }
-  throw new TryLater('Web, which has the key of the App, gave no token to read the repository with in 30 s.');
+  const { owner, name } = await findRepository(db, id);
+  throw new GitUnavailable(`${owner}/${name}`, 'web, which has the key of the App, gave no token for it in 30 s');
 }
 
 async function readAnswer(

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { JobQueue, QueueBackend } from './backend.js';
+import { dispatchPriority } from './dispatch-order.js';
 import type { StageJob } from './outbox.js';
 import { idOf, type WorkspaceQueues } from './workspace-queues.js';
 
@@ -15,10 +16,13 @@ const MANY = 10_000;
 export class DispatchQueue {
   readonly #queue: JobQueue;
   readonly #workspaces: WorkspaceQueues;
+  readonly #now: () => number;
 
-  constructor(backend: QueueBackend, workspaces: WorkspaceQueues) {
+  /** `now` yields ms since 1970. */
+  constructor(backend: QueueBackend, workspaces: WorkspaceQueues, now: () => number = Date.now) {
     this.#queue = backend.queue(DISPATCH);
     this.#workspaces = workspaces;
+    this.#now = now;
   }
 
   /** Hands a stage that may start to the workers. */
@@ -32,7 +36,7 @@ export class DispatchQueue {
     // BullMQ silently drops a job whose id it still keeps, and a job here is kept while its stage runs.
     await this.#queue.add('stage', job, {
       jobId: randomUUID(),
-      priority: priorityOf(job),
+      priority: dispatchPriority(job, this.#now()),
       removeOnComplete: true,
       removeOnFail: true,
     });
@@ -64,10 +68,4 @@ export class Waiting {
 
 function keyOf(job: StageJob): string {
   return job.speculative ? idOf(job) : `workspace ${job.workspace}`;
-}
-
-/** The lower goes first. */
-function priorityOf({ stage, speculative }: StageJob): number {
-  if (stage === 'apply') return 1;
-  return speculative ? 3 : 2;
 }

@@ -5,7 +5,7 @@ import { declareLost, silentWorkers } from './lost-workers.js';
 
 export interface WorkerWatchOptions {
   db: Db;
-  /** Without a sign of life for so long a worker is lost, in seconds. */
+  /** Without a sign of life for so long a worker is lost, in ms. */
   lostAfter: number;
   savedState: SavedState;
   log: Log;
@@ -30,7 +30,7 @@ export class WorkerWatch {
 
   constructor(options: WorkerWatchOptions) {
     this.#options = options;
-    this.#pauseMs = Math.min((options.lostAfter * 1_000) / LOOKS, LONGEST_PAUSE_MS);
+    this.#pauseMs = Math.min(options.lostAfter / LOOKS, LONGEST_PAUSE_MS);
   }
 
   start(): void {
@@ -48,10 +48,10 @@ export class WorkerWatch {
   async #look(): Promise<void> {
     const { db, lostAfter, savedState, log } = this.#options;
     try {
-      const silent = await silentWorkers(db, lostAfter);
+      const silent = await silentWorkers(db, lostAfter / 1_000);
       if (!this.#mayJudge()) return;
       for (const worker of silent) {
-        const runs = await declareLost(db, worker, lostAfter, savedState);
+        const runs = await declareLost(db, worker, lostAfter / 1_000, savedState);
         if (!runs) continue;
         const ids = runs.map(({ id, state }) => `${id} ${state}`);
         log.warn({ worker: worker.name, runs: ids }, `Worker ${worker.name} is lost: its runs were taken from it`);
@@ -68,6 +68,6 @@ export class WorkerWatch {
     const gap = this.#answering ? now - this.#answering.last : Number.POSITIVE_INFINITY;
     const since = this.#answering && gap < 3 * this.#pauseMs + 2_000 ? this.#answering.since : now;
     this.#answering = { since, last: now };
-    return now - since >= this.#options.lostAfter * 1_000;
+    return now - since >= this.#options.lostAfter;
   }
 }

@@ -6,6 +6,7 @@ import { canApplyPlan } from './buttons.js';
 import type { RunReport } from './check-run-content.js';
 import { cutMiddle } from './long-text.js';
 import { boundedTable, code, fence, login, MAX_BYTES, oneLine, sentence, shorten, table } from './markdown.js';
+import { outageOf } from './outage.js';
 import { waiting } from './waiting.js';
 import {
   ACTIONS,
@@ -55,13 +56,15 @@ function stateDetail(run: Run, report: RunReport): string {
   const { timeline } = report;
   const plan = run.plan_summary;
   const canceling = beingCanceled(run, report);
+  const waitsFor = outageOf(timeline);
+  const outage = waitsFor && sentence(waitsFor);
   switch (run.state) {
     case 'pending':
       return waiting(run, report);
     case 'planning':
       return run.worker_id === null
         ? `${lastDetail(timeline, 'plan_died')} Nothing was changed: it is planned again as soon as a worker is free.`
-        : `\`terraform plan\` is running.${canceling}`;
+        : `${outage ?? '`terraform plan` is running.'}${canceling}`;
     case 'planned':
       return 'This is what applying would change. Nothing was applied.';
     case 'no_changes':
@@ -73,7 +76,7 @@ function stateDetail(run: Run, report: RunReport): string {
     case 'confirmed':
       return `${confirmation(run)} It is applied as soon as a worker is free.`;
     case 'applying':
-      return `${confirmation(run)} \`terraform apply\` is running.${canceling}`;
+      return `${confirmation(run)} ${outage ?? '`terraform apply` is running.'}${canceling}`;
     case 'applied':
       return `${plan ? `${done(plan)}. ` : ''}${confirmation(run)}`;
     case 'plan_errored':
@@ -317,6 +320,8 @@ const EVENT_WORDS: Record<string, string> = {
   handed_in: 'Worker is back',
   force_cancel_requested: 'Force-cancel requested',
   canceled: 'Canceled',
+  waiting: 'Waiting for git',
+  waiting_ended: 'Going on',
 };
 /** Their details are shown elsewhere, or say nothing that the row doesn't. */
 const EVENTS_TOLD_ELSEWHERE = ['refused'];

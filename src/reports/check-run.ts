@@ -1,10 +1,12 @@
 import type { Run } from '../db/schema.js';
+import { isFinal } from '../runs/machine.js';
 import { annotationsOf } from './annotations.js';
 import { actionsOf, conclusionOf } from './buttons.js';
 import type { CheckRunContent, RunReport } from './check-run-content.js';
 import { summaryOf } from './check-run-summary.js';
 import { cutMiddle, type LongText, longText } from './long-text.js';
 import { byteLength, fence, fenceOverhead, MAX_BYTES, oneLine, shorten } from './markdown.js';
+import { outageOf } from './outage.js';
 import { waitingTitle } from './waiting.js';
 import { done, runUrl, toDo } from './words.js';
 
@@ -38,7 +40,8 @@ export function runCheck(run: Run, report: RunReport): CheckRunContent {
 }
 
 function titleOf(run: Run, report: RunReport): string {
-  return shorten(oneLine(longTitleOf(run, report)), MAX_TITLE);
+  const isWaiting = !isFinal(run.state) && outageOf(report.timeline) !== undefined;
+  return shorten(oneLine(`${longTitleOf(run, report)}${isWaiting ? ', waiting for git' : ''}`), MAX_TITLE);
 }
 
 function longTitleOf(run: Run, { queue }: RunReport): string {

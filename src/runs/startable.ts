@@ -4,7 +4,7 @@ import type { StageJob } from '../queue/outbox.js';
 import { nextRunOf } from './next.js';
 
 /**
- * Stages that could start, as far as the record knows, and for `seconds` haven't: what the reconciler queues again. A
+ * Stages that could start, as far as the record knows, and for `seconds` haven't, oldest first: what the reconciler queues again. A
  * pull request's confirmed run is left to its last check (`apply_check`) for as long as that is in the outbox.
  */
 export async function startableStages(db: Db, seconds: number): Promise<StageJob[]> {
@@ -25,7 +25,8 @@ export async function startableStages(db: Db, seconds: number): Promise<StageJob
         or (r.state = 'pending' and not r.speculative and r.id = (${nextRunOf(sql.ref('r.workspace_id'))})
           and not exists (select from runs h where h.workspace_id = r.workspace_id and not h.speculative
             and h.state in ('planning', 'needs_confirmation', 'confirmed', 'applying')))
-      )`.execute(db);
+      )
+    order by r.sequence`.execute(db);
   return rows.map((row) => ({
     run: row.id,
     workspace: row.workspace_id,

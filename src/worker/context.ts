@@ -8,6 +8,7 @@ import type { SavedState } from '../state/saved-state.js';
 import type { StateServer } from '../state/state-server.js';
 import type { Terraform } from '../terraform/install.js';
 import type { Encryption } from '../variables/encryption.js';
+import type { Patience } from './patience.js';
 import type { WorkDirectories } from './work-directory.js';
 
 /** What a stage needs of the process that it runs in. */
@@ -23,6 +24,7 @@ export interface WorkerContext {
   config: Pick<Config, 'workerName' | 'dataDirectory' | 'runEnv' | 'planEnv' | 'planTimeout' | 'applyTimeout'>;
   savedState: SavedState;
   log: Log;
+  patience: Patience;
   /** Repeats what writes to the record until the record can be reached. */
   untilRecorded: <T>(write: () => Promise<T>) => Promise<T>;
   /** After a restart: a run's Terraform finds its state where it was. */

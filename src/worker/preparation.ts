@@ -37,12 +37,8 @@ export interface Prepared {
 /** Checks out the run's commit and brings everything in place that Terraform needs. Throws what `describeFailure` knows. */
 export async function prepare(active: ActiveRun): Promise<Prepared> {
   const { run, worker } = active;
-  const [terraform, repository] = await Promise.all([
-    worker.terraform(),
-    worker.db.selectFrom('repositories').selectAll().where('id', '=', run.repository_id).executeTakeFirstOrThrow(),
-  ]);
-  const mirror = worker.mirrors.of(repository);
-  await mirror.fetch([run.commit_sha]);
+  const terraform = await worker.terraform();
+  const mirror = await worker.patience.fetchCommit(active);
   active.throwIfStopped();
 
   const directory = await createDirectory(active);

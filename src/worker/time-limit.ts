@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { timelineOf } from '../runs/store.js';
+import { describeDuration } from '../units.js';
 import type { ActiveRun } from './active-run.js';
 
 /** How long Terraform may take to save what it has after it was interrupted for its time limit, in ms: then it is killed. */
@@ -18,12 +19,12 @@ export function stageLimit(active: ActiveRun, stop: (reason: string) => void): {
 async function watch(active: ActiveRun, stop: (reason: string) => void, signal: AbortSignal): Promise<void> {
   const { stage, worker } = active;
   const { planTimeout, applyTimeout } = worker.config;
-  const [name, seconds] = stage === 'plan' ? ['PLAN_TIMEOUT', planTimeout] : ['APPLY_TIMEOUT', applyTimeout];
+  const [name, ms] = stage === 'plan' ? ['PLAN_TIMEOUT', planTimeout] : ['APPLY_TIMEOUT', applyTimeout];
   const elapsed = active.adopted ? await elapsedMs(active) : 0;
-  await sleep(Math.max(0, seconds * 1_000 - elapsed), undefined, { signal });
-  stop(`It took longer than ${name} allows (${describeSeconds(seconds)}), so Terraform was interrupted.`);
+  await sleep(Math.max(0, ms - elapsed), undefined, { signal });
+  stop(`It took longer than ${name} allows (${describeDuration(ms)}), so Terraform was interrupted.`);
   await sleep(GRACE_MS, undefined, { signal });
-  active.stoppedBecause = `It took longer than ${name} allows (${describeSeconds(seconds)}), and Terraform did not end when it was interrupted, so it was killed: its state may be incomplete.`;
+  active.stoppedBecause = `It took longer than ${name} allows (${describeDuration(ms)}), and Terraform did not end when it was interrupted, so it was killed: its state may be incomplete.`;
   active.kill();
 }
 
@@ -33,9 +34,4 @@ async function elapsedMs({ run, stage, worker }: ActiveRun): Promise<number> {
   const timeline = await timelineOf(worker.db, run.id).catch(() => []);
   const event = timeline.findLast(({ type }) => begun.includes(type));
   return event ? Math.max(0, Date.now() - event.at.getTime()) : 0;
-}
-
-function describeSeconds(seconds: number): string {
-  if (seconds % 3600 === 0) return `${seconds / 3600} h`;
-  return seconds % 60 === 0 ? `${seconds / 60} min` : `${seconds} s`;
 }

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { Notifications } from '../../src/db/notifications.js';
 import type { Db } from '../../src/db/pool.js';
-import { TokenRefused } from '../../src/git/git-error.js';
+import { GitUnavailable, TokenRefused } from '../../src/git/git-error.js';
 import { createMint, createTokenSource, type GitToken, serveTokens } from '../../src/github/git-tokens.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { World } from './world.js';
@@ -61,6 +61,14 @@ test("a repository that the App may not read: refused, in words for the run's re
   const mint = createMint(db, await world.services.octokitFor(0));
   await expect(mint(9)).rejects.toThrow(/GitHub grants no access to gone\/away/);
   await expect(mint(9)).rejects.toThrow(TokenRefused);
+});
+
+test('while GitHub is away a token is worth waiting for', async () => {
+  const mint = createMint(db, await world.services.octokitFor(0));
+  const outage = world.github.misbehave({ route: /access_tokens/, how: { status: 503 } });
+  await expect(mint(world.repo.id)).rejects.toThrow(GitUnavailable);
+  outage.stop();
+  expect((await mint(world.repo.id)).token).not.toBe('');
 });
 
 test('a token is used until ten minutes before its end, and many who ask at once share one', async () => {

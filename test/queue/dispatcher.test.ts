@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { QueueBackend } from '../../src/queue/backend.js';
 import { DISPATCH, DispatchQueue } from '../../src/queue/dispatch-queue.js';
 import { Dispatcher } from '../../src/queue/dispatcher.js';
-import type { StageJob } from '../../src/queue/outbox.js';
 import { WorkspaceQueues } from '../../src/queue/workspace-queues.js';
 import { backends, FakeRecord, type FakeRun, Gate, Servers, SilentLog, TestWorker, until } from './support.js';
 
@@ -68,22 +67,60 @@ describe.each(backends)('the dispatcher on %s', (kind) => {
     expect(new Set(record.claimed).size).toBe(40);
   });
 
-  test('applies go before plans, and plans before speculative plans', async () => {
-    const record = new FakeRecord();
-    let open = () => {};
-    const gate = new Promise<void>((resolve) => {
-      open = resolve;
+  describe('the order when slots are short', () => {
+    const MINUTE = 60_000;
+    let record: FakeRecord;
+    let now: number;
+    let worker: TestWorker;
+    let open: () => void;
+    beforeEach(async () => {
+      record = new FakeRecord();
+      now = Date.UTC(2026, 10, 24, 9, 2);
+      const gate = new Promise<void>((resolve) => {
+        open = resolve;
+      });
+      worker = await startWorker(record, { slots: 1, work: () => gate, now: () => now });
+      await worker.dispatch.add(record.add(99));
+      await until(() => worker.dispatcher.slotsInUse === 1);
     });
-    const worker = await startWorker(record, { slots: 1, work: () => gate });
-    await worker.dispatch.add(record.add(1));
-    await until(() => worker.dispatcher.slotsInUse === 1);
-    const speculative = record.add(2, { speculative: true });
-    const plan = record.add(3);
-    const apply: StageJob = { ...record.add(4), stage: 'apply', attempt: 1 };
-    for (const job of [speculative, plan, apply]) await worker.dispatch.add(job);
-    open();
-    await until(() => record.runs.every(({ state }) => state === 'done'));
-    expect(record.claimed.slice(1)).toEqual([apply.run, plan.run, speculative.run]);
+    let workspaces = 0;
+    /** Puts a stage of a workspace of its own at the end of the backlog, and yields its run. */
+    const wait = async (kind: 'apply' | 'plan' | 'speculative'): Promise<string> => {
+      const job = record.add(++workspaces, { speculative: kind === 'speculative' });
+      await worker.dispatch.add(kind === 'apply' ? { ...job, stage: 'apply', attempt: 1 } : job);
+      return job.run;
+    };
+    const order = async () => {
+      open();
+      await until(() => record.runs.every(({ state }) => state === 'done'));
+      return record.claimed.slice(1);
+    };
+
+    test('is applies, plans, speculative plans, and first come, first served among each', async () => {
+      const backlog: Record<'apply' | 'plan' | 'speculative', string[]> = { apply: [], plan: [], speculative: [] };
+      for (let turn = 0; turn < 4; turn += 1) {
+        for (const kind of ['speculative', 'plan', 'apply'] as const) backlog[kind].push(await wait(kind));
+      }
+      expect(await order()).toEqual([...backlog.apply, ...backlog.plan, ...backlog.speculative]);
+    });
+
+    test('lets nothing overtake a plan for more than a quarter of an hour, nor a speculative plan for more than half', async () => {
+      const early = { speculative: await wait('speculative'), plan: await wait('plan') };
+      now += 9 * MINUTE;
+      const apply = await wait('apply');
+      now += 11 * MINUTE;
+      const late = { plan: await wait('plan'), apply: await wait('apply') };
+      now += 15 * MINUTE;
+      const last = await wait('apply');
+      expect(await order()).toEqual([apply, early.plan, late.apply, early.speculative, late.plan, last]);
+    });
+
+    test('holds for a speculative plan however many applies and plans come after its time', async () => {
+      const speculative = await wait('speculative');
+      now += 36 * MINUTE;
+      for (let i = 0; i < 5; i += 1) await Promise.all([wait('apply'), wait('plan')]);
+      expect((await order())[0]).toBe(speculative);
+    });
   });
 
   test('speculative plans of one workspace run side by side, and beside its run', async () => {

@@ -229,10 +229,14 @@ export class TestWorker {
   constructor(
     readonly backend: QueueBackend,
     record: FakeRecord,
-    { slots = 3, work = async () => {} }: { slots?: number; work?: (run: FakeRun) => Promise<void> } = {},
+    {
+      slots = 3,
+      work = async () => {},
+      now = Date.now,
+    }: { slots?: number; work?: (run: FakeRun) => Promise<void>; now?: () => number } = {},
   ) {
     this.workspaces = new WorkspaceQueues(backend);
-    this.dispatch = new DispatchQueue(backend, this.workspaces);
+    this.dispatch = new DispatchQueue(backend, this.workspaces, now);
     this.dispatcher = new Dispatcher({
       backend,
       workspaces: this.workspaces,

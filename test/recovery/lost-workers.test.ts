@@ -165,7 +165,7 @@ test('who has not heard from the database for the whole time judges nobody', asy
   const log = createLog({ level: 'silent', format: 'json' });
   const { name, run } = await worked('apply', 600);
   const worker = await registeredWorker(world.db, name);
-  const watch = new WorkerWatch({ db: world.db, lostAfter: 1, savedState, log });
+  const watch = new WorkerWatch({ db: world.db, lostAfter: 1_000, savedState, log });
   const started = performance.now();
   watch.start();
   const lost = async () => {

@@ -14,6 +14,7 @@ import { findTerraform, TerraformUnavailableError } from '../../src/terraform/in
 import { Encryption } from '../../src/variables/encryption.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
+import { Patience } from '../../src/worker/patience.js';
 import { Registration } from '../../src/worker/registration.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
 import { WorkDirectories } from '../../src/worker/work-directory.js';
@@ -81,10 +82,11 @@ beforeEach(async () => {
       dataDirectory: directory,
       runEnv: ['PLANTED_*'],
       planEnv: [],
-      planTimeout: 600,
-      applyTimeout: 600,
+      planTimeout: 600_000,
+      applyTimeout: 600_000,
     },
     log,
+    patience: new Patience({ ms: 0, log }),
     untilRecorded: (write) => untilRecorded(write, log),
     savedState: new SavedState(encryption),
     serveStateAgain: (run, control) => stateServer.adopt(run, control),
