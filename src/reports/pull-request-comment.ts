@@ -1,11 +1,13 @@
 import type { PullRequest, Run } from '../db/schema.js';
 import { boundedTable, code, login, MAX_BYTES } from './markdown.js';
+import type { Lock } from './queue-explanation.js';
 import {
   type Addresses,
   checkRunUrl,
   commitLink,
   enumerate,
   icon,
+  moment,
   plural,
   type RepositoryName,
   repositoryUrl,
@@ -26,6 +28,8 @@ export interface CommentRow {
   checkRunId?: number | undefined;
   /** Applied from this pull request and not merged yet. */
   held: boolean;
+  /** Its runs don't start. Plans of pull requests do. */
+  lock?: Lock | undefined;
 }
 
 export interface CommentContent {
@@ -51,11 +55,11 @@ export function pullRequestComment({ pullRequest, repository, addresses, rows }:
       ['Workspace', 'Destroy', 'Replace', 'Change', 'Add', 'Result'],
       'lrrrrl',
       sorted.map((row) => cells(row, pullRequest, repository, addresses)),
-      MAX_BYTES - 6_000,
+      MAX_BYTES - 24_000,
     ).trimEnd(),
     ...next(sorted, pullRequest, repository, addresses),
     pullRequest.state === 'open'
-      ? `<sub>Plans of ${commit(pullRequest, repository, addresses)}. Commands: \`apply\`, \`plan\`, \`discard\`, \`cancel\`, each with or without names of workspaces; \`help\` explains them.</sub>`
+      ? `<sub>Plans of ${commit(pullRequest, repository, addresses)}. Commands: \`apply\`, \`plan\`, \`discard\`, \`cancel\`, \`lock\`, \`unlock\`, each with or without names of workspaces; \`help\` explains them.</sub>`
       : '',
   ]);
 }
@@ -135,8 +139,8 @@ function cells(row: CommentRow, pullRequest: PullRequest, repository: Repository
 
 function result(row: CommentRow, pullRequest: PullRequest, repository: RepositoryName, addresses: Addresses): string {
   const { run, checkRunId } = row;
-  const held = row.held ? ', held until merged' : '';
-  if (!run) return awaitsPermission(pullRequest) ? '✋ Waiting for `plan`' : '⏳ Not planned yet';
+  const held = `${row.held ? ', held until merged' : ''}${row.lock ? ', 🔒 locked' : ''}`;
+  if (!run) return `${awaitsPermission(pullRequest) ? '✋ Waiting for `plan`' : '⏳ Not planned yet'}${held}`;
   const url = checkRunId ? checkRunUrl(addresses, repository, checkRunId) : runUrl(addresses, run.id);
   const older = run.commit_sha === pullRequest.head_sha ? '' : ` (${code(shortSha(run.commit_sha))}, not the head)`;
   return `${icon(run.state)} [${words(run)}](${url})${by(run)}${held}${older}`;
@@ -223,10 +227,31 @@ function next(
   const held = rows.filter(({ held }) => held).map(({ workspace }) => workspace);
   if (held.length > 0) {
     lines.push(
-      `${list(held)} ${held.length === 1 ? 'is' : 'are'} held for this pull request: what was applied isn't on ${code(pullRequest.base_ref, 100)} yet. Merge to keep it; until then runs of other commits wait.`,
+      `${list(held)} ${held.length === 1 ? 'is' : 'are'} held for this pull request: what was applied isn't on ${code(pullRequest.base_ref, 100)} yet. Merge to keep it; until then runs of other commits wait, unless somebody comments ${command('unlock', held)}.`,
     );
   }
-  return lines;
+  return [...lines, ...locks(rows)];
+}
+
+const LOCKS_SHOWN = 8;
+
+/** Who locked what, since when and why: those who locked several with one command are told of once. */
+function locks(rows: CommentRow[]): string[] {
+  const alike = new Map<string, { lock: Lock; names: string[] }>();
+  for (const { workspace, lock } of rows) {
+    if (!lock) continue;
+    const key = JSON.stringify([lock.by, lock.at, lock.reason]);
+    alike.set(key, { lock, names: [...(alike.get(key)?.names ?? []), workspace] });
+  }
+  const all = [...alike.values()];
+  const shown = all.slice(0, LOCKS_SHOWN).map(({ lock, names }) => {
+    const why = lock.reason ? `: ${code(lock.reason, 300)}` : '.';
+    const who = lock.by === null ? 'An administrator' : `${login(lock.by)} or an administrator`;
+    const by = lock.by === null ? 'Signalbox' : login(lock.by);
+    return `🔒 ${by} locked ${list(names)} at ${moment(lock.at)} UTC${why}\n\nWhat is to be applied there waits. ${who} can comment ${command('unlock', names)}.`;
+  });
+  const rest = all.length - shown.length;
+  return rest > 0 ? [...shown, `And ${plural(rest, 'other lock')}.`] : shown;
 }
 
 /** An approved run that hasn't begun: it has its place in the queue of its workspace. */

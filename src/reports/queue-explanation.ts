@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/pool.js';
-import type { Run } from '../db/schema.js';
+import type { Run, Workspace } from '../db/schema.js';
 import { isHolding, type RunState } from '../runs/machine.js';
 import { type Pace, paceOf, timeSpentOn } from './pace.js';
 
@@ -45,7 +45,7 @@ export async function explainQueue(db: Db, run: Run): Promise<QueueExplanation> 
   if (run.speculative) return { ahead: 0 };
   const workspace = await db
     .selectFrom('workspaces')
-    .select(['held_pull_request', 'locked_at', 'locked_by', 'lock_reason', 'lock_run'])
+    .selectAll()
     .where('id', '=', run.workspace_id)
     .executeTakeFirstOrThrow();
   const held = workspace.held_pull_request;
@@ -53,8 +53,8 @@ export async function explainQueue(db: Db, run: Run): Promise<QueueExplanation> 
   const first = await firstBefore(db, run, held, needsHoldToEnd);
   const ahead = first?.ahead ?? 0;
   const waitsFor = first?.goes ? first : undefined;
-  const { locked_at: at, locked_by: by, lock_reason: reason, lock_run } = workspace;
-  const foreseeable = at === null && !needsHoldToEnd && waitsFor !== undefined;
+  const lock = lockOf(workspace);
+  const foreseeable = lock === undefined && !needsHoldToEnd && waitsFor !== undefined;
   const outlook = foreseeable ? await outlookOf(db, run.workspace_id, waitsFor) : undefined;
   return {
     ahead,
@@ -69,9 +69,13 @@ export async function explainQueue(db: Db, run: Run): Promise<QueueExplanation> 
       },
     }),
     ...(needsHoldToEnd && { heldFor: { pullRequest: held } }),
-    ...(at !== null && { lock: { by, at, reason, run: lock_run } }),
+    ...(lock && { lock }),
     ...(outlook && { outlook }),
   };
+}
+
+export function lockOf({ locked_at: at, locked_by: by, lock_reason: reason, lock_run: run }: Workspace) {
+  return at === null ? undefined : ({ by, at, reason, run } satisfies Lock);
 }
 
 interface FirstBefore {

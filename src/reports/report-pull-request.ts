@@ -9,6 +9,7 @@ import { findRepository, type ReportContext } from './context.js';
 import { mayHaveHappened, Refused } from './github-calls.js';
 import { digestOf } from './mark.js';
 import { COMMENT_MARKER, type CommentRow, pullRequestComment } from './pull-request-comment.js';
+import { lockOf } from './queue-explanation.js';
 
 /** How far apart two edits are while something is under way, in ms. */
 const PAUSE_MS = 5_000;
@@ -105,7 +106,7 @@ async function rowsOf(context: ReportContext, pullRequest: PullRequest): Promise
     .execute();
   const workspaces = await db
     .selectFrom('workspaces')
-    .select(['id', 'name', 'removed_at', 'held_pull_request'])
+    .selectAll()
     .where('repository_id', '=', repository_id)
     .orderBy('name')
     .execute();
@@ -117,7 +118,7 @@ async function rowsOf(context: ReportContext, pullRequest: PullRequest): Promise
     const run = runToShow(plan, apply, head_sha, held);
     const concerned = affected.includes(workspace.id) || held || (apply !== undefined && !isFinal(apply.state));
     if (!concerned || (workspace.removed_at !== null && !run)) return [];
-    return [{ workspace: workspace.name, run, held }];
+    return [{ workspace: workspace.name, run, held, lock: lockOf(workspace) }];
   });
   const ids = await checkRunIds(
     context,

@@ -31,7 +31,7 @@ describe('the title', () => {
   test('says what a pending run waits for', () => {
     const waiting = (queue: object) => runCheck(run(), report({ queue: queue as never })).output.title;
     const since = new Date('2026-11-24T08:00:00Z');
-    const waitsFor = { run: 'run-A', state: 'needs_confirmation', since, githubId: 5 };
+    const waitsFor = { run: 'run-A', state: 'needs_confirmation', since, githubId: 5, actor: 'bob' };
     expect(waiting({ ahead: 0, waitsFor })).toBe('Waiting for run-A (Needs Confirmation)');
     expect(waiting({ ahead: 2, waitsFor })).toBe('Waiting for run-A (Needs Confirmation) and 2 other runs');
     expect(waiting({ ahead: 0, heldFor: { pullRequest: 7 } })).toBe('Held for pull request #7');
@@ -43,6 +43,116 @@ describe('the title', () => {
     expect(title({ state: 'plan_errored', diagnostics })).toBe('Plan errored: Unsupported argument');
     expect(title({ state: 'plan_errored', error: 'The disk is full.\nMore' })).toBe('Plan errored: The disk is full.');
   });
+});
+
+describe('a pending run', () => {
+  const at = new Date('2026-11-24T08:00:00Z');
+  const waitsFor = { run: 'run-A', state: 'needs_confirmation', since: at, githubId: 5, actor: 'bob', pullRequest: 9 };
+  const pending = (queue: object, more = {}) =>
+    summary({ state: 'pending' }, { queue: { ahead: 0, ...queue }, ...more });
+
+  test('says its place, what it waits for, since when, and who can move that', () => {
+    const text = pending({ ahead: 2, waitsFor });
+    expect(text).toContain(
+      '**Number 3** in the queue of `network`. Waiting for [`run-A`](https://github.com/acme/infra/runs/5): Needs confirmation since 2026-11-24 08:00:00 UTC. 3 runs are ahead in all. bob or anybody with write access can **Apply** or **Discard** it on its check.',
+    );
+    expect(pending({ waitsFor: { ...waitsFor, actor: 'renovate[bot]' } })).toContain(
+      '**Next** in the queue of `network`.',
+    );
+    expect(pending({ waitsFor: { ...waitsFor, actor: 'renovate[bot]' } })).toContain(
+      ' Anybody with write access can **Apply**',
+    );
+    expect(pending({ waitsFor: { ...waitsFor, state: 'applying' } })).toContain(
+      'It goes on by itself; anybody with write access can comment `signalbox cancel network` on [#9](https://github.com/acme/infra/pull/9) to stop it.',
+    );
+    expect(pending({ waitsFor: { ...waitsFor, state: 'planning', pullRequest: undefined } })).toContain(
+      'It goes on by itself.',
+    );
+  });
+
+  test('says for about how long, where that can be told', () => {
+    const pace = { medianMs: 42_000, runs: 20 };
+    expect(pending({ waitsFor, outlook: { ...pace, startsAt: at } })).toContain(
+      'A run of this workspace takes 42 s, by the median of its last 20, so this one should start at about 2026-11-24 08:00:00 UTC.',
+    );
+    expect(pending({ waitsFor, outlook: { ...pace, because: 'people' } })).toContain("can't be foretold");
+    expect(pending({ waitsFor, outlook: { ...pace, because: 'overdue' } })).toContain(
+      'the one that is under way takes longer',
+    );
+  });
+
+  test('says who locked its workspace, when and why, and who can end that', () => {
+    const lock = { by: 'carol', at, reason: 'move @team | `x` <b>', run: null };
+    const text = pending({ lock });
+    expect(text).toContain('carol locked `network` at 2026-11-24 08:00:00 UTC: ``move @team | `x` <b>``');
+    expect(text).toContain(
+      'carol or an administrator of this repository can end that: comment `signalbox unlock network` on any of its pull requests.',
+    );
+    expect(text).not.toContain('free slot');
+    const ours = pending({ lock: { by: null, at, reason: 'worker-1 was lost', run: 'run-Z' } });
+    expect(ours).toContain(
+      'Signalbox locked `network` at 2026-11-24 08:00:00 UTC because of `run-Z`: `worker-1 was lost`',
+    );
+    expect(ours).toContain('\n\nAn administrator of this repository can end that');
+    const title = runCheck(run(), report({ queue: { ahead: 0, lock } })).output.title;
+    expect(title).toBe('Locked by carol: move @team | `x` <b>');
+    expect(runCheck(run(), report({ queue: { ahead: 0, lock: { ...lock, reason: null } } })).output.title).toBe(
+      'Locked by carol',
+    );
+  });
+
+  test('shows the comment that drops it, also where it is the run of a merge', () => {
+    expect(pending({}, { conversation: 12 })).toContain(
+      'To drop it, comment `signalbox discard network` on [#12](https://github.com/acme/infra/pull/12).',
+    );
+    expect(pending({})).not.toContain('To drop it');
+  });
+});
+
+describe('a cancel', () => {
+  const asked = { cancel_requested_at: new Date('2026-11-24T09:02:11Z'), cancel_requested_by: 'bob' };
+  const forced = {
+    ...asked,
+    force_cancel_requested_at: new Date('2026-11-24T09:03:00Z'),
+    force_cancel_requested_by: 'root',
+  };
+
+  test('says from when on it can be forced, by whom and how', () => {
+    const text = summary({ state: 'applying', confirmed_by: 'alice', ...asked }, { conversation: 12 });
+    expect(text).toContain(
+      "If it hasn't ended by 2026-11-24 09:02:21 UTC, an administrator of this repository can comment `signalbox force-cancel network` on [#12]",
+    );
+    expect(text).not.toContain('To stop it');
+    expect(summary({ state: 'planning', ...asked })).not.toContain('force-cancel');
+    expect(title({ state: 'planning', ...asked })).toBe('Planning, canceling as bob asked');
+  });
+
+  test('that is forced says so, and that the state may be incomplete', () => {
+    expect(title({ state: 'applying', ...forced })).toBe('Applying, being killed as root asked');
+    expect(summary({ state: 'applying', ...forced })).toContain(
+      'root asked to force the cancel: Terraform is being killed. The state may be incomplete',
+    );
+  });
+
+  test('that was forced says what was in flight', () => {
+    const progress = { total: 9, applied: 3, failed: 0, inFlight: ['terraform_data.a', 'terraform_data.b["`"]'] };
+    const ended = { state: 'canceled' as const, progress, ...forced };
+    const timeline = [event('apply_started', '09:00:00'), event('canceled', '09:03:01', { actor: 'bob' })];
+    expect(title(ended)).toBe('Force-canceled by root after 3 of 9 were applied');
+    const text = summary(ended, { timeline });
+    expect(text).toContain('By bob. root forced the cancel. The state may be incomplete');
+    expect(text).toContain('In flight when it was killed: `terraform_data.a`, ``terraform_data.b["`"]``.');
+    expect(text).not.toContain('is in the state');
+  });
+});
+
+test('a superseded run links to the one in its place', () => {
+  const discarded = { state: 'discarded' as const, superseded_by: 'run-B' };
+  expect(title(discarded)).toBe('Superseded by run-B');
+  expect(summary(discarded)).toContain('A newer push took its place: [`run-B`](https://signalbox.example/runs/run-B).');
+  expect(summary(discarded, { successor: { run: 'run-B', githubId: 77 } })).toContain(
+    '[`run-B`](https://github.com/acme/infra/runs/77)',
+  );
 });
 
 describe('the buttons', () => {
@@ -158,12 +268,15 @@ test('no run is too much for GitHub', () => {
           plan_summary: planSummary({ add: many }),
           progress: { total: 9, applied: 1, failed: 1, inFlight: Array(many).fill(b) },
           differences: Array(many).fill({ kind: a, address: b, detail: c }),
+          force_cancel_requested_by: c,
+          force_cancel_requested_at: many % 2 ? new Date() : null,
           diagnostics: Array(many).fill({ severity: 'error', summary: a, detail: b, file: 'a.tf', startLine: 1 }),
         }),
         report({
           timeline: Array.from({ length: many }, (_, index) =>
             event(index % 2 ? 'refused' : 'plan_started', '09:00:00', { actor: a, detail: c }),
           ),
+          queue: { ahead: many, lock: { by: c, at: new Date(), reason: a, run: b } },
           planOutput: `${a}\n${b}`.repeat(3),
           applyOutput: `${b}${c}`.repeat(3),
         }),

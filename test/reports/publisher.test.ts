@@ -2,7 +2,9 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { sql } from 'kysely';
 import type { Run } from '../../src/db/schema.js';
 import { RetryLater } from '../../src/queue/outbox-pump.js';
+import { explainQueue } from '../../src/reports/queue-explanation.js';
 import { addEvent } from '../../src/runs/transition.js';
+import { unlockWorkspace } from '../../src/workspaces/lock.js';
 import { planSummary } from './examples.js';
 import { createWorkspace, PLENTY, World } from './world.js';
 
@@ -38,7 +40,9 @@ async function planned(): Promise<Run> {
 
 async function endAll(): Promise<void> {
   await sql`update runs set state = 'canceled', ended_at = now() where ended_at is null`.execute(world.db);
-  await sql`update workspaces set held_pull_request = null`.execute(world.db);
+  await sql`update workspaces set held_pull_request = null, locked_at = null, locked_by = null, lock_reason = null`.execute(
+    world.db,
+  );
   await sql`delete from outbox`.execute(world.db);
 }
 
@@ -144,6 +148,90 @@ describe('the check run of a run', () => {
     const run = await world.createRun(sha);
     await world.report(run);
     expect(world.shown(sha)[0]?.[3]).toBe('Held for pull request #77');
+  });
+
+  test('says who locked the workspace, also the moment that is over', async () => {
+    await world.db
+      .updateTable('workspaces')
+      .set({ locked_at: new Date(), locked_by: 'alice', lock_reason: 'migration' })
+      .where('id', '=', world.workspace.id)
+      .execute();
+    const run = await world.createRun(sha);
+    await world.report(run);
+    expect(world.shown(sha)[0]?.[3]).toBe('Locked by alice: migration');
+    expect(world.github.checkRuns(world.repo, sha)[0]?.summary).toContain(
+      'alice or an administrator of this repository',
+    );
+    await world.db.transaction().execute((tx) => unlockWorkspace(tx, world.workspace.id));
+    expect(await waiting('run_report')).toEqual([{ subject: run.id }]);
+    await sql`update check_runs set tried_at = now() - interval '1 hour'`.execute(world.db);
+    await world.report(run);
+    expect(world.shown(sha)[0]?.[3]).toBe('Waiting for a free worker');
+  });
+
+  test('says about when it starts, from three runs of the past on', async () => {
+    const finished = async () => {
+      const run = await world.createRun(sha, { trigger: 'rerun' });
+      await world.move(run, 'plan_started', { worker: 'w' });
+      await world.move(run, 'plan_empty', {});
+      await sql`update run_events set at = now() - case type when 'plan_started' then interval '20 minutes'
+        when 'plan_empty' then interval '19 minutes' else interval '30 minutes' end where run_id = ${run.id}`.execute(
+        world.db,
+      );
+    };
+    await sql`delete from check_runs; delete from runs`.execute(world.db);
+    const explain = async (run: Run) => (await explainQueue(world.db, run)).outlook;
+    await finished();
+    await finished();
+    await world.db.updateTable('workspaces').set({ auto_apply: true }).where('id', '=', world.workspace.id).execute();
+    const auto = { workspace: { ...world.workspace, auto_apply: true }, trigger: 'rerun' as const };
+    const holding = await world.createRun(sha, auto);
+    await world.move(holding, 'plan_started', { worker: 'w' });
+    const [second, third] = [await world.createRun(sha, auto), await world.createRun(sha, auto)];
+    expect(await explain(second)).toBeUndefined();
+    await sql`update runs set state = 'canceled', ended_at = now() where id = ${holding.id}`.execute(world.db);
+    await finished();
+    await sql`update runs set state = 'planning', ended_at = null where id = ${holding.id}`.execute(world.db);
+    const near = (outlook: unknown, seconds: number) => {
+      expect(outlook).toMatchObject({ medianMs: 60_000, runs: 3, startsAt: expect.any(Date) });
+      const wait = ((outlook as { startsAt: Date }).startsAt.getTime() - Date.now()) / 1_000;
+      expect(Math.abs(wait - seconds)).toBeLessThan(20);
+    };
+    near(await explain(second), 60);
+    near(await explain(third), 120);
+    await sql`update run_events set at = at - interval '5 minutes' where run_id = ${holding.id}`.execute(world.db);
+    expect(await explain(second)).toMatchObject({ because: 'overdue' });
+    await sql`update runs set auto_apply = false where id = ${second.id}`.execute(world.db);
+    expect(await explain(third)).toMatchObject({ because: 'people' });
+    await world.db.updateTable('workspaces').set({ auto_apply: false }).where('id', '=', world.workspace.id).execute();
+  });
+
+  test('of a superseded run links to its successor as soon as that has one', async () => {
+    const superseding = { workspace: { ...world.workspace, supersede_pending: true } };
+    await planned();
+    const old = await world.createRun(await world.push(), superseding);
+    await world.report(old);
+    const successor = await world.createRun(await world.push(), superseding);
+    await world.report(old);
+    const shown = () => world.github.checkRuns(world.repo, old.commit_sha).at(-1);
+    expect(shown()).toMatchObject({ conclusion: 'cancelled', title: `Superseded by ${successor.id}` });
+    expect(shown()?.summary).toContain(`/runs/${successor.id})`);
+    await sql`delete from outbox`.execute(world.db);
+    await world.report(successor);
+    expect(await waiting('run_report')).toContainEqual({ subject: old.id });
+    await world.report(old);
+    const [check] = world.github.checkRuns(world.repo, successor.commit_sha);
+    expect(shown()?.summary).toContain(`/acme/infra/runs/${check?.id})`);
+    expect(world.github.checkRuns(world.repo, old.commit_sha)).toHaveLength(1);
+  });
+
+  test('of a merge says on which pull request comments reach it', async () => {
+    await world.createPullRequest(88, 'head', { state: 'merged', merge_commit_sha: sha });
+    const run = await world.createRun(sha);
+    await world.report(run);
+    expect(world.github.checkRuns(world.repo, sha)[0]?.summary).toContain(
+      'To drop it, comment `signalbox discard network` on [#88]',
+    );
   });
 
   test('has output of any length, cut in the middle', async () => {
@@ -461,6 +549,15 @@ describe('the comment on a pull request', () => {
     await expect(world.handlers.reply(asked)).rejects.toThrow();
     await world.handlers.reply(asked);
     expect(bodies()).toEqual([expect.stringContaining('Not yet.')]);
+  });
+
+  test('a conversation that is locked gets no answer, and nobody insists', async () => {
+    const asked = { kind: 'reply' as const, repository: world.repo.id, number, key: '43', body: 'Not yet.' };
+    const message = 'Unable to create comment because issue is locked.';
+    const refusal = world.github.misbehave({ route: COMMENT, how: { status: 403, message } });
+    await world.handlers.reply(asked);
+    expect(refusal.met).toBe(1);
+    expect(bodies()).toEqual([]);
   });
 });
 

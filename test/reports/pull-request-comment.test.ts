@@ -71,3 +71,29 @@ test('a reply can be found again, whatever its key', () => {
   expect(text).toContain(replyMarker('--> <b>'));
   expect(text.match(/-->/g)).toHaveLength(1);
 });
+
+test('shows who locked which workspaces, and why', () => {
+  const at = new Date('2026-11-24T08:00:00Z');
+  const lock = { by: 'carol', at, reason: 'move @team | `x`', run: null };
+  const ours = { by: null, at, reason: null, run: 'run-Z' };
+  const text = comment([
+    { ...plan('app', { add: 1 }), lock },
+    { ...plan('db', { add: 1 }), lock: ours },
+    { ...plan('network', { add: 1 }), lock },
+  ]);
+  expect(text).toContain('✅ [Planned](https://github.com/acme/infra/runs/55), 🔒 locked |');
+  expect(text).toContain(
+    '🔒 carol locked `app` and `network` at 2026-11-24 08:00:00 UTC: `` move @team | `x` ``\n\nWhat is to be applied there waits. carol or an administrator can comment `unlock`.',
+  );
+  expect(text).toContain('🔒 Signalbox locked `db` at 2026-11-24 08:00:00 UTC.');
+  expect(text).toContain('An administrator can comment `unlock db`.');
+});
+
+test('stays below the limit with hundreds of locks', () => {
+  const rows = Array.from({ length: 900 }, (_, index) => ({
+    ...plan(`workspace-${index}-${'x'.repeat(70)}`, { add: index }),
+    lock: { by: 'carol', at: new Date(index), reason: '😀'.repeat(300), run: null },
+  }));
+  expect(byteLength(comment(rows))).toBeLessThan(65_536);
+  expect(comment(rows)).toContain('And 892 other locks.');
+});
