@@ -306,6 +306,8 @@ interface OutboxTable {
   claimed_until: Optional<Date>;
   error: Optional<string>;
   created_at: CreatedAt;
+  repository_id: Optional<number>;
+  rank: Generated<number>;
 }
 
 interface CheckRunsTable {

@@ -1,5 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
 import type { Closure } from './gate.js';
+import type { Effect } from './outbox.js';
 
 /** How urgent an effect is: the lower, the sooner. */
 export const RANK = {
@@ -19,33 +20,52 @@ export const RANK = {
 
 export type Rank = (typeof RANK)[keyof typeof RANK];
 
-/**
- * Effects as they stand in the outbox (`o`), with the installation that they go through (`lane`, null for what isn't about
- * GitHub) and their rank by what the record says now. `o` can be locked.
- */
-export const RANKED_EFFECTS = sql`
-  outbox o
-  left join runs r on r.id = o.payload->>'run'
-  left join repositories p on p.id = coalesce(r.repository_id, (o.payload->>'repository')::bigint)
-  cross join lateral (select p.installation_id lane, case
-    when o.kind in ('job', 'apply_check') then ${sql.lit(RANK.free)}
-    when o.kind in ('reaction', 'reply') then ${sql.lit(RANK.answer)}
-    when o.kind = 'run_report' and (r.ended_at is not null or r.state = 'needs_confirmation')
-      then ${sql.lit(RANK.final)}
-    when o.kind = 'run_report' then ${sql.lit(RANK.progress)}
-    when o.kind = 'head_report' then case when exists (
-      select from runs u where u.repository_id = p.id and u.commit_sha = o.payload->>'sha' and u.speculative
-        and u.ended_at is null) then ${sql.lit(RANK.progress)} else ${sql.lit(RANK.verdict)} end
-    when o.kind = 'pull_request_report' and exists (
-      select from runs u where u.repository_id = p.id and u.pull_request = (o.payload->>'number')::integer
-        and u.ended_at is null and u.state <> 'needs_confirmation') then ${sql.lit(RANK.progress)}
-    else ${sql.lit(RANK.summary)} end rank) e`;
+/** The rank of an effect by what the record says when it is written. */
+export function rankOf(effect: Effect): RawBuilder<number> {
+  const { free, answer, verdict, final, summary, progress } = RANK;
+  switch (effect.kind) {
+    case 'job':
+    case 'apply_check':
+      return sql`${free}::smallint`;
+    case 'reaction':
+    case 'reply':
+      return sql`${answer}::smallint`;
+    case 'run_report':
+      return sql`case when exists (
+        select from runs where id = ${effect.run} and (ended_at is not null or state = 'needs_confirmation')
+      ) then ${final}::smallint else ${progress} end`;
+    case 'head_report':
+      return sql`case when exists (
+        select from runs where repository_id = ${effect.repository} and commit_sha = ${effect.sha} and speculative
+          and ended_at is null
+      ) then ${progress}::smallint else ${verdict} end`;
+    case 'pull_request_report':
+      return sql`case when exists (
+        select from runs where repository_id = ${effect.repository} and pull_request = ${effect.number}
+          and ended_at is null and state <> 'needs_confirmation'
+      ) then ${progress}::smallint else ${summary} end`;
+    case 'settings_report':
+      return sql`${summary}::smallint`;
+  }
+}
+
+/** The repository whose installation an effect on GitHub goes through. */
+export function repositoryOf(effect: Effect): RawBuilder<number | null> | number | null {
+  if ('repository' in effect) return effect.repository;
+  if ('run' in effect) return sql`(select repository_id from runs where id = ${effect.run})`;
+  return null;
+}
+
+/** Effects as they stand in the outbox (`o`, which can be locked), with their lane: an installation, or null. */
+export const EFFECTS_WITH_LANE = sql`
+  outbox o left join repositories p on p.id = o.repository_id cross join lateral (select p.installation_id lane) l`;
 
 /** The most urgent first; of one rank the oldest, but of progress the newest: the older is, the likelier it is outdated. */
-export const BY_URGENCY = sql`e.rank, case when e.rank = ${sql.lit(RANK.progress)}
+export const BY_URGENCY = sql`o.rank, case when o.rank = ${sql.lit(RANK.progress)}
   then -extract(epoch from o.due_at) else extract(epoch from o.due_at) end, o.id`;
 
-/** The closures as a table `c`, to be compared with `e`. */
-export function closed(closures: Closure[]): RawBuilder<unknown> {
-  return sql`jsonb_to_recordset(${JSON.stringify(closures)}::jsonb) as c (lane bigint, rank integer, ms float8)`;
+/** The closures that are about an effect, as a table `c`. */
+export function closuresOn(closures: Closure[]): RawBuilder<unknown> {
+  return sql`jsonb_to_recordset(${JSON.stringify(closures)}::jsonb) as c (lane bigint, rank integer, ms float8)
+    where c.lane = l.lane and c.rank <= o.rank`;
 }

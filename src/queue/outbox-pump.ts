@@ -2,7 +2,7 @@ import { sql } from 'kysely';
 import type { Notifications } from '../db/notifications.js';
 import type { Db } from '../db/pool.js';
 import { Complaints, describeError, type QueueLog } from './complaints.js';
-import { BY_URGENCY, closed, RANKED_EFFECTS } from './effect-order.js';
+import { BY_URGENCY, closuresOn, EFFECTS_WITH_LANE } from './effect-order.js';
 import type { Gate } from './gate.js';
 import type { Effect, EffectKind } from './outbox.js';
 
@@ -173,14 +173,15 @@ export class OutboxPump {
   async #claim(): Promise<Row[]> {
     const room = this.#kinds.map((kind) => ({ kind, room: this.#roomFor(kind) })).filter(({ room }) => room > 0);
     if (room.length === 0) return [];
+    const closures = this.#options.gate?.closures() ?? [];
     const { rows } = await sql<Row>`
       with due as (
         select due.* from jsonb_to_recordset(${JSON.stringify(room)}::jsonb) as wanted (kind text, room integer)
         cross join lateral (
-          select o.id, e.lane, e.rank from ${RANKED_EFFECTS}
+          select o.id, l.lane from ${EFFECTS_WITH_LANE}
           where o.kind = wanted.kind and o.due_at <= now() and (o.claimed_until is null or o.claimed_until < now())
             and o.id <> all (${[...this.#deliveries.keys()]}::bigint[])
-            and not exists (select from ${closed(this.#closures())} where c.lane = e.lane and c.rank <= e.rank)
+            and not exists (select from ${closuresOn(closures)})
           order by ${BY_URGENCY} limit wanted.room for update of o skip locked
         ) due
       )
@@ -189,10 +190,6 @@ export class OutboxPump {
       this.#options.db,
     );
     return rows.sort((a, b) => a.rank - b.rank || a.id - b.id);
-  }
-
-  #closures() {
-    return this.#options.gate?.closures() ?? [];
   }
 
   /** What the gate doesn't let in is put back as it was: it is looked for again when the gate opens. */
@@ -216,10 +213,11 @@ export class OutboxPump {
   /** In how many ms something that there is room for becomes due. */
   async #nextLook(): Promise<number> {
     const kinds = this.#kinds.filter((kind) => this.#roomFor(kind) > 0);
+    const closures = this.#options.gate?.closures() ?? [];
     const { rows } = await sql<{ ms: number | null }>`
       select min(greatest(1000 * extract(epoch from greatest(o.due_at, o.claimed_until) - now())::float8, (
-        select max(c.ms) from ${closed(this.#closures())} where c.lane = e.lane and c.rank <= e.rank))) as ms
-      from ${RANKED_EFFECTS} where o.kind = any (${kinds}::text[])`.execute(this.#options.db);
+        select max(c.ms) from ${closuresOn(closures)}))) as ms
+      from ${EFFECTS_WITH_LANE} where o.kind = any (${kinds}::text[])`.execute(this.#options.db);
     const ms = rows[0]?.ms;
     if (ms === null || ms === undefined) return LOOK_WHEN_EMPTY_MS;
     return Math.min(Math.max(ms, SOONEST_MS), LOOK_WHEN_WAITING_MS);

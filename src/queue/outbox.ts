@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import { wakeUp } from '../db/notifications.js';
 import type { Db, Tx } from '../db/pool.js';
 import type { Stage } from '../db/schema.js';
+import { rankOf, repositoryOf } from './effect-order.js';
 
 /** A stage that may start: what BullMQ carries. The record decides whether it does. */
 export interface StageJob {
@@ -55,11 +56,15 @@ export async function enqueue(tx: Db | Tx, ...effects: Effect[]): Promise<void> 
         kind: effect.kind,
         subject: subjectOf(effect),
         payload: JSON.stringify(effect),
+        repository_id: repositoryOf(effect),
+        rank: rankOf(effect),
       })),
     )
     .onConflict((conflict) =>
       conflict.columns(['kind', 'subject']).doUpdateSet({
         payload: (eb) => eb.ref('excluded.payload'),
+        repository_id: (eb) => eb.ref('excluded.repository_id'),
+        rank: (eb) => eb.ref('excluded.rank'),
         version: sql`outbox.version + 1`,
         due_at: sql`now()`,
         attempts: 0,

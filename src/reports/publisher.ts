@@ -10,11 +10,11 @@ import { react, reply } from './comments.js';
 import type { ReportContext } from './context.js';
 import { GitHubCalls, Refused } from './github-calls.js';
 import { InstallationGate } from './installation-gate.js';
+import { reportForgotten, wakeEffects } from './recovery.js';
 import { reportHead } from './report-head.js';
 import { reportPullRequest } from './report-pull-request.js';
 import { reportRun } from './report-run.js';
 import { reportSettings } from './report-settings.js';
-import { wakeEffects } from './wake-effects.js';
 
 export type ReportKind =
   | 'run_report'
@@ -96,6 +96,7 @@ function openGate(db: Db, budget: Budget, log: ReportOptions['log']): Installati
       away.delete(installation);
       note(budget.noteFailure(installation, undefined));
       if (long) note(wakeEffects(db, installation));
+      if (long || !wasAway) note(reportForgotten(db, installation));
     },
   });
 }

@@ -4,8 +4,17 @@ import { sql } from 'kysely';
 import type { Pool } from 'pg';
 import { Notifications } from '../../src/db/notifications.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
+import { RANK } from '../../src/queue/effect-order.js';
 import { type Effect, enqueue } from '../../src/queue/outbox.js';
-import { type EffectHandlers, OutboxPump, type OutboxPumpOptions, RetryLater } from '../../src/queue/outbox-pump.js';
+import {
+  type EffectHandlers,
+  GateClosed,
+  OutboxPump,
+  type OutboxPumpOptions,
+  RetryLater,
+  RetryRarely,
+} from '../../src/queue/outbox-pump.js';
+import { InstallationGate } from '../../src/reports/installation-gate.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { SilentLog, until } from './support.js';
 
@@ -223,6 +232,134 @@ describe('the outbox', () => {
     expect((await rows())[0]).toMatchObject({ attempts: 0, error: 'the budget of this minute is spent' });
     await until(async () => (await rows()).length === 0, 3_000);
     expect([tries, log.lines]).toEqual([2, []]);
+  });
+
+  test('a refusal is tried ever more rarely, and given up after as many tries as it is worth', async () => {
+    let tries = 0;
+    const pump = start({
+      run_report: async () => {
+        tries += 1;
+        throw new RetryRarely(4, 'GitHub refuses it (404)');
+      },
+    });
+    await enqueue(db, report('run-1'));
+    const pauses: number[] = [];
+    for (let i = 0; i < 4; i += 1) {
+      await pump.idle();
+      const [row] = await rows();
+      if (row) pauses.push(Math.round((row.due_at.getTime() - Date.now()) / 1_000));
+      await makeDue();
+    }
+    expect(pauses).toHaveLength(3);
+    for (const [i, pause] of pauses.entries()) {
+      expect(pause).toBeLessThanOrEqual(30 * 2 ** i);
+      expect(pause).toBeGreaterThanOrEqual(22 * 2 ** i);
+    }
+    expect([tries, await rows()]).toEqual([4, []]);
+    expect(log.lines.at(-1)).toBe('An effect is given up');
+  });
+
+  describe('with a gate', () => {
+    const reaction = (comment: number): Effect => ({ kind: 'reaction', repository: 1, comment, content: 'eyes' });
+    let gate: InstallationGate;
+    beforeAll(async () => {
+      await db
+        .insertInto('repositories')
+        .values({ id: 1, installation_id: 7, owner: 'acme', name: 'infra', default_branch: 'main' })
+        .execute();
+    });
+    beforeEach(() => {
+      gate = new InstallationGate();
+    });
+
+    test('what is behind it stays due and untouched, and is delivered when it opens', async () => {
+      const delivered: number[] = [];
+      gate.silence(7, 400);
+      const pump = start({ reaction: async ({ comment }) => void delivered.push(comment) }, { gate });
+      await enqueue(db, reaction(1), reaction(2));
+      await pump.idle();
+      expect(delivered).toEqual([]);
+      expect((await rows()).map(({ attempts, claimed_until, error }) => [attempts, claimed_until, error])).toEqual([
+        [0, null, null],
+        [0, null, null],
+      ]);
+      await until(() => delivered.length === 2, 3_000);
+    });
+
+    test('a handler that finds it closed has not failed, and is asked again when it is open', async () => {
+      let tries = 0;
+      const pump = start(
+        {
+          reaction: async () => {
+            tries += 1;
+            if (tries > 1) return;
+            gate.silence(7, 300);
+            gate.check(7);
+          },
+        },
+        { gate },
+      );
+      await enqueue(db, reaction(1));
+      await pump.idle();
+      const [row] = await rows();
+      expect(row).toMatchObject({ attempts: 0, claimed_until: null, error: 'GitHub asked for a pause' });
+      expect(row?.due_at.getTime()).toBeLessThanOrEqual(Date.now());
+      await until(async () => (await rows()).length === 0, 3_000);
+      expect(tries).toBe(2);
+    });
+
+    test('what is less urgent than its rank said waits by the clock: nothing is tried in a loop', async () => {
+      let tries = 0;
+      const pump = start(
+        {
+          reaction: async () => {
+            tries += 1;
+            throw new GateClosed(60_000, 'the budget is spent', RANK.progress);
+          },
+        },
+        { gate },
+      );
+      await enqueue(db, reaction(1));
+      await pump.idle();
+      await sleep(300);
+      expect(tries).toBe(1);
+    });
+
+    test('jobs and other installations do not wait', async () => {
+      const delivered: string[] = [];
+      gate.silence(7, 60_000);
+      const pump = start(
+        {
+          reaction: async () => void delivered.push('reaction'),
+          job: async () => void delivered.push('job'),
+          reply: async () => void delivered.push('reply'),
+        },
+        { gate },
+      );
+      await enqueue(db, reaction(1), job('run-1'), { ...reply('a'), repository: 2 } as Effect);
+      await pump.idle();
+      expect(delivered.sort()).toEqual(['job', 'reply']);
+    });
+
+    test('one after the other is let in while the budget is short', async () => {
+      let [now, most] = [0, 0];
+      gate.judged(7, RANK.answer, { granted: true, next: 0, ample: false });
+      const pump = start(
+        {
+          reaction: async () => {
+            now += 1;
+            most = Math.max(most, now);
+            await sleep(20);
+            now -= 1;
+          },
+        },
+        { gate },
+      );
+      await enqueue(db, ...[1, 2, 3, 4, 5].map(reaction));
+      await until(async () => (await rows()).length === 0, 5_000);
+      await pump.idle();
+      expect(most).toBe(1);
+    });
   });
 
   test('hundreds of reports that hang delay no job', async () => {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pino } from 'pino';
 import { readConfig } from '../../src/config.js';
-import { createDb, createPool, type Db } from '../../src/db/pool.js';
+import { createDb, createPool, type Db, type Tx } from '../../src/db/pool.js';
 import type { PullRequest, Run, Workspace } from '../../src/db/schema.js';
 import { octokitClass } from '../../src/octokit.js';
 import type { Limit } from '../../src/reports/budget.js';
@@ -43,7 +43,7 @@ export class World {
     const installation = github.installationOf('acme').id;
 
     const database = await createTestDatabase();
-    const db = createDb(createPool({ connectionString: database.url, max: 4, onError: () => undefined }));
+    const db = createDb(createPool({ connectionString: database.url, max: 10, onError: () => undefined }));
     await db
       .insertInto('repositories')
       .values({ id: repo.id, installation_id: installation, owner: 'acme', name: 'infra', default_branch: 'main' })
@@ -159,7 +159,7 @@ export class World {
   }
 }
 
-export async function createWorkspace(db: Db, repository: number, name: string): Promise<Workspace> {
+export async function createWorkspace(db: Db | Tx, repository: number, name: string): Promise<Workspace> {
   return db
     .insertInto('workspaces')
     .values({

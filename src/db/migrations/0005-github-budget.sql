@@ -15,5 +15,16 @@ create table github_budgets (
   rate_reset timestamptz
 );
 
--- The oldest of one kind is found without looking at what waits of another.
+-- An effect on GitHub goes through the installation of this repository, and is as urgent as this says: the less, the
+-- sooner (effect-order.ts). Both are as of when it was last written, which every change of what it reports does.
+alter table outbox
+  add column repository_id bigint,
+  add column rank smallint not null default 3;
+update outbox set repository_id = coalesce((payload->>'repository')::bigint,
+  (select runs.repository_id from runs where runs.id = outbox.payload->>'run'));
+
+-- What is due of one kind is found without looking at what waits of another.
 create index outbox_by_kind on outbox (kind, due_at);
+
+-- Check runs that GitHub shows as under way are few, however many there were.
+create index check_runs_open on check_runs (repository_id) where not completed and github_id is not null;

@@ -41,6 +41,8 @@ export interface LocalGitHubOptions {
   /** Checks our own answers against GitHub's description too, into `ownViolations`: for the local GitHub's own tests. */
   validateAnswers?: boolean;
   webhook?: WebhookOptions;
+  /** What the headers say of the limit of all requests, which isn't enforced. Default: more than any test asks. */
+  requestsPerHour?: number;
 }
 
 export interface LoggedRequest {

@@ -117,7 +117,7 @@ export class Rest {
     const who = describeActor(actor);
     const hour = 3_600_000;
     const start = Math.floor(Date.now() / hour) * hour;
-    const limit = actor.kind === 'anonymous' ? 60 : 5000;
+    const limit = actor.kind === 'anonymous' ? 60 : (this.github.options.requestsPerHour ?? 100_000);
     const made = (this.#made.get(who) ?? 0) + 1;
     this.#made.set(who, made);
     const used = Math.min(made, limit - 1);

@@ -1,0 +1,33 @@
+import { print } from '../bench/output.js';
+import { outage } from './outage.js';
+
+/**
+ * `npx tsx test/chaos/github-outage.ts [seconds] [workspaces] [pushes]`, after `npm run build`: GitHub rejects everything
+ * for so long (default 600) while runs are under way (10 workspaces, 5 pushes). Fails unless all comes right.
+ */
+const [seconds = 600, workspaces = 10, pushes = 5] = process.argv.slice(2).map(Number);
+
+/** In ms, beside the outage: nothing here may go on for longer. */
+const LIMIT_MS = 20 * 60_000;
+
+setTimeout(
+  () => {
+    process.stderr.write('It takes too long: given up.\n');
+    process.exit(1);
+  },
+  seconds * 1000 + LIMIT_MS,
+).unref();
+
+const figures = await outage({ seconds, workspaces, pushes });
+for (const [name, value] of Object.entries(figures)) {
+  print(`${name}: ${typeof value === 'number' ? Math.round(value * 10) / 10 : JSON.stringify(value)}`);
+}
+const right =
+  figures.wrong.length === 0 &&
+  figures.endedWhileAway === figures.runs &&
+  figures.secondsToCatchUp <= 120 &&
+  figures.calls <= 2 * figures.checkRuns &&
+  figures.busiestMinute <= 80 &&
+  figures.busiestHour <= 500;
+print(right ? 'All is right.' : 'That is not right.');
+process.exitCode = right ? 0 : 1;
