@@ -4,8 +4,11 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { describeVariables } from '../src/config.js';
+import { createDb, createPool } from '../src/db/pool.js';
+import { openOperatorView } from '../src/operating/operator-view.js';
 import { parseSettingsFile } from '../src/workspaces/settings-file.js';
 import { createTestDatabase } from './support/database.js';
+import { parseExposition } from './support/exposition.js';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const PAGES = ['README.md', '.github/CONTRIBUTING.md', '.github/SECURITY.md'];
@@ -16,6 +19,11 @@ describe('the README', () => {
   test('has every variable in its configuration table, and no other', async () => {
     const named = [...section(await page('README.md'), 'Configuration').matchAll(/^\| `(\w+)` \|/gm)].map(([, n]) => n);
     expect(named).toEqual(describeVariables().map(({ name }) => name));
+  });
+
+  test('has every metric in its table, and no other', async () => {
+    const named = [...section(await page('README.md'), 'Operating it').matchAll(/^\| `(signalbox_\w+)` \|/gm)];
+    expect(named.map(([, name]) => name).sort()).toEqual((await metricNames()).sort());
   });
 
   test('shows settings that can be used as they stand', async () => {
@@ -45,6 +53,23 @@ describe.each(PAGES)('%s', (path) => {
     }
   });
 });
+
+/** With something of everything that has no line while there is nothing of it. */
+async function metricNames(): Promise<string[]> {
+  const database = await createTestDatabase();
+  const db = createDb(createPool({ connectionString: database.url, max: 2, onError: () => undefined }));
+  try {
+    await db.insertInto('workers').values({ id: 'w', name: 'w', process: 'p', slots: 1 }).execute();
+    await db.insertInto('outbox').values({ kind: 'run_report', subject: 'r', payload: '{}' }).execute();
+    const limits = [{ limit: 'requests', allowed: 2, remaining: 1 }];
+    const githubBudget = async () => [{ installation: 1, limits, pauseSeconds: 0 }];
+    const options = { db, version: '0', roles: ['web', 'worker'], workRoot: '/nonexistent', githubBudget };
+    return [...parseExposition(await (await openOperatorView(options)).metrics()).keys()];
+  } finally {
+    await db.destroy();
+    await database.drop();
+  }
+}
 
 function section(text: string, title: string): string {
   return text.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? '';

@@ -1,7 +1,9 @@
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { sql } from 'kysely';
+import { pino } from 'pino';
 import { Notifications } from '../../src/db/notifications.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
+import { GitUnavailable } from '../../src/git/git-error.js';
 import { DeliveryProcessor, type DeliveryProcessorOptions, recordDelivery } from '../../src/github/deliveries.js';
 import { TryLater } from '../../src/github/failures.js';
 import { onInstallation } from '../../src/github/handling.js';
@@ -300,4 +302,25 @@ test('stopping waits for what is under way, and leaves the rest on record', asyn
   await processor.stop();
   expect(finished).toBe(true);
   expect(await undone()).toEqual(['left']);
+});
+
+test('an outage that many deliveries meet is logged once when it begins and once when it ends', async () => {
+  const said: string[] = [];
+  const log = pino({ level: 'info', base: null }, { write: (line: string) => void said.push(JSON.parse(line).msg) });
+  let away = true;
+  for (let repo = 1; repo <= 6; repo++) await record(`r${repo}`, repo);
+  start(
+    async ({ id }) => {
+      if (away) throw new GitUnavailable(`acme/${id}`, 'no answer');
+    },
+    { log },
+  );
+  const tried = async () => (await db.selectFrom('deliveries').select('attempts').execute()).map((row) => row.attempts);
+  await until(async () => (await tried()).every((attempts) => attempts >= 2));
+  away = false;
+  await until(async () => (await undone()).length === 0);
+  expect(said).toEqual([
+    'A delivery has to wait, as others may: they are tried until they can be handled',
+    'Deliveries that had to wait are handled again',
+  ]);
 });
