@@ -1,0 +1,132 @@
+import { type ChildProcess, fork } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import type { How, MisbehaviourHandle } from '../support/github/index.js';
+import type { Blow } from './blow.js';
+import type { Place } from './place.js';
+import { processesOf } from './processes.js';
+
+const KILLER = fileURLToPath(new URL('./killer.ts', import.meta.url));
+
+/** How GitHub and its git fail. */
+const FAILURES: readonly How[] = [
+  { status: 502 },
+  { status: 503 },
+  { delay: 3_000 },
+  'lose-answer',
+  'lose-answer-502',
+  'secondary-rate-limit',
+];
+
+/** Hits the parts as the killer says, and brings back what has no supervisor of its own. */
+export class Trouble {
+  /** By kind; what found nothing to hit isn't counted. */
+  readonly counts: Record<string, number> = {};
+  readonly log: { at: number; text: string }[] = [];
+  #killer: ChildProcess | undefined;
+  #pending = new Set<Promise<void>>();
+  #away = new Set<string>();
+  #failing = new Set<MisbehaviourHandle>();
+
+  constructor(
+    private readonly place: Place,
+    private readonly tell: (text: string) => void,
+  ) {}
+
+  /** Starts the second process. */
+  begin(seed: number): void {
+    const { blows, every } = this.place.options;
+    if (blows.length === 0) return;
+    this.#killer = fork(KILLER, [String(seed), String(every), blows.join(',')]);
+    this.#killer.on('message', (blow) => {
+      const work: Promise<void> = this.#hit(blow as Blow)
+        .catch((error: unknown) => this.#note(`failed: ${error}`))
+        .finally(() => this.#pending.delete(work));
+      this.#pending.add(work);
+    });
+  }
+
+  /** No more blows; resolves when everything that was taken away is there again. */
+  async end(): Promise<void> {
+    this.#killer?.disconnect();
+    this.#killer = undefined;
+    for (const handle of this.#failing) handle.stop();
+    await Promise.all(this.#pending);
+  }
+
+  async #hit(blow: Blow): Promise<void> {
+    const { kind } = blow;
+    const hit = await this.#strike(blow);
+    if (hit === undefined) return;
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.#note(`${kind}: ${hit}`);
+    const part = { 'kill-redis': 'redis', 'kill-postgres': 'postgres', 'github-fail': 'github' }[kind as string];
+    if (part === undefined) return;
+    await new Promise((resolve) => setTimeout(resolve, blow.lasts));
+    if (part === 'redis') await this.place.redis?.restart();
+    if (part === 'postgres') await this.place.postgres.restart();
+    if (part === 'github') for (const handle of this.#failing) handle.stop();
+    this.#away.delete(part);
+    this.#note(`${part} is back`);
+  }
+
+  /** Says what was hit; undefined: there was nothing to hit. */
+  async #strike({ kind, which, lasts }: Blow): Promise<string | undefined> {
+    const { place } = this;
+    switch (kind) {
+      case 'kill-web':
+        return place.web.kill(lasts) ? `web, back in ${ms(lasts)}` : undefined;
+      case 'kill-worker': {
+        const worker = one(place.workers, which);
+        return worker?.kill(lasts) ? `${worker.name}, back in ${ms(lasts)}` : undefined;
+      }
+      case 'kill-terraform': {
+        const terraform = one(await terraforms(place.directory), which);
+        if (terraform === undefined) return undefined;
+        process.kill(terraform.pid, 'SIGKILL');
+        return `${terraform.pid} ${terraform.commandLine}`;
+      }
+      case 'kill-redis':
+        if (!place.redis || !this.#takeAway('redis')) return undefined;
+        await place.redis.kill();
+        return `away for ${ms(lasts)}`;
+      case 'wipe-redis':
+        if (!place.redis || this.#away.has('redis')) return undefined;
+        await place.redis.wipe();
+        return 'empty';
+      case 'kill-postgres':
+        if (!this.#takeAway('postgres')) return undefined;
+        await place.postgres.kill();
+        return `away for ${ms(lasts)}`;
+      case 'github-fail': {
+        if (!this.#takeAway('github')) return undefined;
+        const how = one(FAILURES, which) ?? { status: 502 };
+        this.#failing = new Set([place.github.misbehave({ how }), place.github.git.misbehave({ how })]);
+        return `${JSON.stringify(how)} for ${ms(lasts)}`;
+      }
+    }
+  }
+
+  #takeAway(part: string): boolean {
+    if (this.#away.has(part)) return false;
+    this.#away.add(part);
+    return true;
+  }
+
+  #note(text: string): void {
+    this.log.push({ at: Date.now(), text });
+    this.tell(`✂ ${text}`);
+  }
+}
+
+/** Terraform itself, not the shell that holds it nor the sandbox around it. */
+async function terraforms(directory: string) {
+  return (await processesOf(directory)).filter(({ name }) => name === 'terraform');
+}
+
+function one<T>(from: readonly T[], which: number): T | undefined {
+  return from[Math.floor(which * from.length)];
+}
+
+function ms(duration: number): string {
+  return `${(duration / 1_000).toFixed(1)} s`;
+}
