@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { How, MisbehaviourHandle } from '../support/github/index.js';
 import type { Blow } from './blow.js';
@@ -26,6 +27,7 @@ export class Trouble {
   #pending = new Set<Promise<void>>();
   #away = new Set<string>();
   #failing = new Set<MisbehaviourHandle>();
+  readonly #over = new AbortController();
 
   constructor(
     private readonly place: Place,
@@ -49,7 +51,7 @@ export class Trouble {
   async end(): Promise<void> {
     this.#killer?.disconnect();
     this.#killer = undefined;
-    for (const handle of this.#failing) handle.stop();
+    this.#over.abort();
     await Promise.all(this.#pending);
   }
 
@@ -61,7 +63,7 @@ export class Trouble {
     this.#note(`${kind}: ${hit}`);
     const part = { 'kill-redis': 'redis', 'kill-postgres': 'postgres', 'github-fail': 'github' }[kind as string];
     if (part === undefined) return;
-    await new Promise((resolve) => setTimeout(resolve, blow.lasts));
+    await sleep(blow.lasts, undefined, { signal: this.#over.signal }).catch(() => undefined);
     if (part === 'redis') await this.place.redis?.restart();
     if (part === 'postgres') await this.place.postgres.restart();
     if (part === 'github') for (const handle of this.#failing) handle.stop();
