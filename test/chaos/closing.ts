@@ -2,8 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Day } from './day.js';
 import { LOST_AFTER_SECONDS, type Place } from './place.js';
 
-/** How long everything may take to come to rest once nothing is hit any more, in ms: a lost worker is noticed late. */
+/** How long nothing at all may happen while something is still to be done, in ms: a lost worker is noticed late. */
 const PATIENCE_MS = 180_000 + 2 * LOST_AFTER_SECONDS * 1_000;
+/** How long the end of the day may take however much happens in it, in ms. */
+const LIMIT_MS = 15 * 60_000;
 /** At rest is what stays so for a while, in ms. */
 const REST_MS = 3_000;
 /** The buttons, the locks and the pull requests that others wait for are seen to so often, in ms. */
@@ -25,21 +27,22 @@ export async function comeToRest(place: Place, day: Day, tell: (text: string) =>
   let restingSince: number | undefined;
   let decidedAt = 0;
   let last = '';
-  while (Date.now() < started + PATIENCE_MS) {
+  let changedAt = started;
+  while (Date.now() < Math.min(changedAt + PATIENCE_MS, started + LIMIT_MS)) {
     await sleep(250);
     const unrest = await look(place).catch(() => undefined);
     const text = JSON.stringify(unrest);
-    if (text !== last) tell(`coming to rest: ${text}`);
-    last = text;
-    if (!unrest || unrest.working + unrest.deliveries + unrest.effects > 0) {
-      restingSince = undefined;
-      continue;
+    if (text !== last) {
+      tell(`coming to rest: ${text}`);
+      changedAt = Date.now();
     }
-    if (unrest.waiting > 0) {
+    last = text;
+    if (!unrest || unrest.working + unrest.waiting + unrest.deliveries + unrest.effects > 0) {
       restingSince = undefined;
-      if (Date.now() < decidedAt + DECIDE_MS) continue;
+      if (!unrest || Date.now() < decidedAt + DECIDE_MS) continue;
       decidedAt = Date.now();
-      if (!(await day.decide())) await day.release();
+      const decided = await day.decide();
+      if (!decided && unrest.working + unrest.deliveries === 0) await day.release();
       continue;
     }
     restingSince ??= Date.now();

@@ -49,13 +49,13 @@ interface OpenPull {
 
 /** How often people do what, beside the other things. */
 const HABITS = {
-  push: 30,
+  push: 22,
   open: 9,
   update: 6,
   apply: 10,
   merge: 6,
   close: 2,
-  press: 26,
+  press: 34,
   cancel: 4,
   discard: 3,
   plan: 2,
@@ -118,15 +118,20 @@ export class Day {
     return waiting.length > 0;
   }
 
-  /** Takes away locks, and merges or closes what workspaces are held for. */
+  /** Takes away locks, and merges or closes the pull requests that check runs say they are held for. */
   async release(): Promise<void> {
-    for (const pull of this.#openPulls()) {
-      if (!isVerb('unlock')) break;
-      const names = pull.workspaces.join(' ');
-      await this.#comment(pull, `unlock ${names}`, 'root');
-    }
-    for (const pull of this.#openPulls()) {
-      await (this.random.chance(0.5) ? this.#merge(pull) : this.#close(pull)).catch(() => this.#close(pull));
+    for (const repository of REPOSITORIES) {
+      const queued = newestOf(this.place.repository(repository)).filter(({ status }) => status === 'queued');
+      const titles = queued.map(({ title }) => title ?? '');
+      if (isVerb('unlock') && titles.some((title) => /lock/i.test(title))) {
+        const last = this.#pulls.findLast((pull) => pull.repository === repository);
+        const names = workspacesOf(repository).map(({ name }) => name);
+        await this.#comment(last ?? (await this.#open(repository)), `unlock ${names.join(' ')}`, 'root');
+      }
+      for (const pull of this.#openPulls().filter((each) => each.repository === repository)) {
+        if (!titles.some((title) => title.includes(`#${pull.handle.number}`))) continue;
+        await (this.random.chance(0.5) ? this.#merge(pull) : this.#close(pull)).catch(() => this.#close(pull));
+      }
     }
   }
 
@@ -138,7 +143,8 @@ export class Day {
       case 'push':
         return this.#pushToMain();
       case 'open':
-        return this.#openPulls().length < MOST_OPEN_PULLS ? this.#open() : undefined;
+        if (this.#openPulls().length < MOST_OPEN_PULLS) await this.#open(random.pick(REPOSITORIES) ?? 'platform');
+        return;
       case 'update':
         return pull && this.#update(pull);
       case 'merge':
@@ -146,12 +152,15 @@ export class Day {
       case 'close':
         return pull && this.#close(pull);
       case 'press': {
-        const run = random.pick(this.#pressable());
+        const run = random.pick(this.#waiting().length > 0 && random.chance(0.8) ? this.#waiting() : this.#pressable());
         const button = random.pick(run?.actions ?? []);
         const by = random.chance(0.1) ? 'bob' : 'alice';
         return run && button && this.#press(run, button.identifier, by);
       }
-      case 'apply':
+      case 'apply': {
+        const planned = random.pick(this.#openPulls().filter((each) => this.#isPlanned(each))) ?? pull;
+        return planned && this.#comment(planned, habit, 'alice');
+      }
       case 'plan':
         return pull && this.#comment(pull, habit, 'alice');
       case 'cancel':
@@ -177,18 +186,19 @@ export class Day {
     await this.#push(repository, 'main', this.#changeSome(touched.map(({ name }) => name)));
   }
 
-  async #open(): Promise<void> {
+  async #open(repository: RepositoryName): Promise<OpenPull> {
     const { random } = this;
-    const repository = random.pick(REPOSITORIES) ?? 'platform';
     const touched = random.some(workspacesOf(repository), random.chance(0.3) ? 2 : 1).map(({ name }) => name);
     const branch = `change-${this.#version + 1}`;
     await this.#push(repository, branch, this.#changeSome(touched), 'main');
     const handle = await this.place.github
       .as('alice')
       .openPullRequest(this.place.repository(repository), { head: branch, title: `Change ${touched.join(' and ')}` });
-    this.#pulls.push({ repository, branch, handle, workspaces: touched });
+    const pull = { repository, branch, handle, workspaces: touched };
+    this.#pulls.push(pull);
     this.#count('pull requests opened');
     this.tell(`alice opens ${repository}#${handle.number} (${touched.join(', ')})`);
+    return pull;
   }
 
   async #update(pull: OpenPull): Promise<void> {
@@ -284,6 +294,11 @@ export class Day {
 
   #openPulls(): OpenPull[] {
     return this.#pulls.filter(({ handle }) => handle.pull.issue.state === 'open');
+  }
+
+  #isPlanned({ handle, repository }: OpenPull): boolean {
+    const shown = this.place.github.checkRuns(this.place.repository(repository), handle.headSha);
+    return shown.some(({ actions }) => actions.some(({ identifier }) => identifier === 'apply'));
   }
 
   /** Check runs that show a button: the newest of their name and commit. */

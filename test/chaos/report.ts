@@ -1,6 +1,7 @@
 import type { Day } from './day.js';
 import type { Evidence } from './evidence.js';
 import type { Options } from './options.js';
+import { longestRecovery } from './recovery.js';
 import type { Trouble } from './trouble.js';
 
 export interface Figures {
@@ -36,6 +37,11 @@ export function printFigures({ options, day, trouble, evidence, rest, elapsed, s
     `  took          ${(elapsed / 60_000).toFixed(1)} min, ${(runs.length / (elapsed / 60_000)).toFixed(1)} runs/min`,
   );
   print(`  longest run   ${Math.max(0, ...durations).toFixed(0)} s from its creation to its end`);
+  const recovery = longestRecovery(
+    evidence,
+    trouble.log.map(({ at }) => at),
+  );
+  print(`  recovery      ${recovery === undefined ? 'none was needed' : `${(recovery / 1_000).toFixed(1)} s at most`}`);
   print(`  came to rest  ${rest === undefined ? 'never' : `after ${(rest / 1_000).toFixed(1)} s`}`);
 }
 
