@@ -17,4 +17,6 @@ export interface Blow {
   which: number;
   /** Until the part is there again, in ms. */
   lasts: number;
+  /** In the middle of an apply: it is waited for one. */
+  amid: boolean;
 }

@@ -32,15 +32,15 @@ async function main(): Promise<void> {
 }
 
 function blowOf(kind: BlowKind, random: Random): Blow {
-  const which = random.next();
+  const decided = { kind, which: random.next(), amid: random.chance(kind === 'kill-terraform' ? 0.8 : 0.5) };
   switch (kind) {
     case 'github-fail':
-      return { kind, which, lasts: random.between(5_000, 30_000) };
+      return { ...decided, lasts: random.between(5_000, 30_000) };
     case 'kill-redis':
     case 'kill-postgres':
-      return { kind, which, lasts: random.between(500, 10_000) };
+      return { ...decided, lasts: random.between(500, 10_000) };
     default:
-      return { kind, which, lasts: random.between(200, 5_000) };
+      return { ...decided, lasts: random.between(200, 5_000) };
   }
 }
 

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { How, MisbehaviourHandle } from '../support/github/index.js';
 import type { Blow } from './blow.js';
 import type { Place } from './place.js';
-import { processesOf } from './processes.js';
+import { type ProcessFact, processesOf } from './processes.js';
 
 const KILLER = fileURLToPath(new URL('./killer.ts', import.meta.url));
 
@@ -17,6 +17,9 @@ const FAILURES: readonly How[] = [
   'lose-answer-502',
   'secondary-rate-limit',
 ];
+
+/** How long a blow waits for its moment, in ms. */
+const LIE_IN_WAIT_MS = 10_000;
 
 /** Hits the parts as the killer says, and brings back what has no supervisor of its own. */
 export class Trouble {
@@ -56,7 +59,10 @@ export class Trouble {
   }
 
   async #hit(blow: Blow): Promise<void> {
-    const { kind } = blow;
+    const { kind, amid } = blow;
+    const moment = amid ? isApply : kind === 'kill-terraform' ? () => true : undefined;
+    if (moment) await this.#waitFor(moment);
+    if (this.#over.signal.aborted) return;
     const hit = await this.#strike(blow);
     if (hit === undefined) return;
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
@@ -72,7 +78,7 @@ export class Trouble {
   }
 
   /** Says what was hit; undefined: there was nothing to hit. */
-  async #strike({ kind, which, lasts }: Blow): Promise<string | undefined> {
+  async #strike({ kind, which, lasts, amid }: Blow): Promise<string | undefined> {
     const { place } = this;
     switch (kind) {
       case 'kill-web':
@@ -82,7 +88,9 @@ export class Trouble {
         return worker?.kill(lasts) ? `${worker.name}, back in ${ms(lasts)}` : undefined;
       }
       case 'kill-terraform': {
-        const terraform = one(await terraforms(place.directory), which);
+        const found = await terraforms(place.directory);
+        const applies = found.filter(isApply);
+        const terraform = one(amid && applies.length > 0 ? applies : found, which);
         if (terraform === undefined) return undefined;
         process.kill(terraform.pid, 'SIGKILL');
         return `${terraform.pid} ${terraform.commandLine}`;
@@ -108,6 +116,14 @@ export class Trouble {
     }
   }
 
+  /** Until a Terraform is there that is meant, but not for ever. */
+  async #waitFor(meant: (terraform: ProcessFact) => boolean): Promise<void> {
+    for (const end = Date.now() + LIE_IN_WAIT_MS; Date.now() < end && !this.#over.signal.aborted; ) {
+      if ((await terraforms(this.place.directory)).some(meant)) return;
+      await sleep(100);
+    }
+  }
+
   #takeAway(part: string): boolean {
     if (this.#away.has(part)) return false;
     this.#away.add(part);
@@ -120,8 +136,12 @@ export class Trouble {
   }
 }
 
+function isApply({ commandLine }: ProcessFact): boolean {
+  return / apply /.test(commandLine);
+}
+
 /** Terraform itself, not the shell that holds it nor the sandbox around it. */
-async function terraforms(directory: string) {
+async function terraforms(directory: string): Promise<ProcessFact[]> {
   return (await processesOf(directory)).filter(({ name }) => name === 'terraform');
 }
 
