@@ -65,6 +65,12 @@ const variables = z.object({
     .regex(/^[\w.-]{1,100}$/, 'must be letters, digits, . _ and -')
     .default(hostname())
     .describe('name of this worker, in reports'),
+  WORKER_LOST_AFTER: duration('a worker that gives no sign of life for so long is lost', {
+    min: 5,
+    max: 3_600,
+  }).default(90),
+  PLAN_TIMEOUT: duration('a plan that takes longer is canceled', { min: 1, max: 20 * 86_400 }).default(3_600),
+  APPLY_TIMEOUT: duration('an apply that takes longer is canceled', { min: 1, max: 20 * 86_400 }).default(86_400),
   RUN_ENV: list('names and patterns of variables that Terraform inherits').default([]),
   PLAN_ENV: list('the same for speculative plans').default([]),
   TERRAFORM_RELEASES_URL: z
@@ -105,6 +111,10 @@ export interface Config {
   encryptionKey: Buffer | undefined;
   workerSlots: number;
   workerName: string;
+  /** In seconds, as the next two. */
+  workerLostAfter: number;
+  planTimeout: number;
+  applyTimeout: number;
   runEnv: string[];
   planEnv: string[];
   terraformReleasesUrl: string;
@@ -175,6 +185,9 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     encryptionKey,
     workerSlots: v.WORKER_SLOTS,
     workerName: v.WORKER_NAME,
+    workerLostAfter: v.WORKER_LOST_AFTER,
+    planTimeout: v.PLAN_TIMEOUT,
+    applyTimeout: v.APPLY_TIMEOUT,
     runEnv: v.RUN_ENV,
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
@@ -249,6 +262,19 @@ function number(meaning: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: { m
       ? `must be a whole number from ${min}`
       : `must be a whole number from ${min} to ${max}`;
   return z.coerce.number({ error }).int({ error }).min(min, { error }).max(max, { error }).describe(meaning);
+}
+
+const UNITS = { s: 1, m: 60, h: 3_600, d: 86_400 };
+
+/** In seconds; `min` and `max` too. */
+function duration(meaning: string, { min, max }: { min: number; max: number }) {
+  const error = `must be a time such as 90s, 15m or 24h, from ${min} s to ${max} s`;
+  return z
+    .string()
+    .regex(/^\d{1,9} ?[smhd]?$/, error)
+    .transform((text) => Number.parseInt(text, 10) * UNITS[(text.slice(-1) in UNITS ? text.slice(-1) : 's') as 's'])
+    .pipe(z.number().min(min, error).max(max, error))
+    .describe(meaning);
 }
 
 function list(meaning: string) {

@@ -13,7 +13,9 @@ import { openBackend } from './queue/open-backend.js';
 import { OutboxPump } from './queue/outbox-pump.js';
 import { Reconciler } from './queue/reconciler.js';
 import { WorkspaceQueues } from './queue/workspace-queues.js';
+import { WorkerWatch } from './recovery/worker-watch.js';
 import { startableStages } from './runs/startable.js';
+import { SavedState } from './state/saved-state.js';
 import { openEncryption, WrongEncryptionKey } from './variables/encryption-key.js';
 import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
@@ -111,6 +113,11 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   });
   reconciler.start();
   stops.push(() => reconciler.stop());
+
+  const { workerLostAfter: lostAfter } = config;
+  const watch = new WorkerWatch({ db, lostAfter, savedState: new SavedState(encryption), log });
+  watch.start();
+  stops.push(() => watch.stop());
 
   if (config.roles.includes('worker')) {
     const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });

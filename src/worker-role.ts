@@ -9,9 +9,13 @@ import type { QueueBackend } from './queue/backend.js';
 import type { DispatchQueue } from './queue/dispatch-queue.js';
 import { Dispatcher } from './queue/dispatcher.js';
 import type { WorkspaceQueues } from './queue/workspace-queues.js';
+import { PortTaken } from './state/listeners.js';
+import { SavedState } from './state/saved-state.js';
 import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
+import type { WorkerContext } from './worker/context.js';
+import { Registration } from './worker/registration.js';
 import { untilRecorded } from './worker/until-recorded.js';
 import { WorkDirectories } from './worker/work-directory.js';
 import { Worker } from './worker/worker.js';
@@ -36,7 +40,13 @@ export async function startWorkerRole(options: {
   const workRoot = join(config.dataDirectory, 'work');
   await mkdir(workRoot, { recursive: true, mode: 0o700 });
   const stateServer = await StateServer.start({ db: record.db, encryption, log });
-  const worker = new Worker({
+  const registration = await Registration.open({
+    db: record.db,
+    dataDirectory: config.dataDirectory,
+    name: config.workerName,
+    slots: config.workerSlots,
+  });
+  const context: WorkerContext = {
     db: record.db,
     notifications: record.notifications,
     encryption,
@@ -47,7 +57,11 @@ export async function startWorkerRole(options: {
     config,
     log,
     untilRecorded: (write) => untilRecorded(write, log),
-  });
+    savedState: new SavedState(encryption),
+    serveStateAgain: (run, control) => serveStateAgain(stateServer, run, control, log),
+  };
+  const worker = new Worker(context, registration);
+  const heart = startHeart(() => worker.beat(), config.workerLostAfter);
   const dispatcher = new Dispatcher<Run>({
     backend,
     workspaces,
@@ -57,12 +71,50 @@ export async function startWorkerRole(options: {
     work: (run) => worker.work(run),
     log,
   });
+  dispatcher.occupy(await worker.takeUp());
   await dispatcher.start();
   return {
     stop: async () => {
       await dispatcher.stop();
       worker.stop();
+      await heart.stop();
+      await registration.leave();
       await stateServer.close();
+    },
+  };
+}
+
+/** Another program may have the port by now: then Terraform can't hand in its state, and leaves it as a file. */
+async function serveStateAgain(stateServer: StateServer, run: Run, control: string, log: Log): Promise<void> {
+  try {
+    await stateServer.adopt(run, control);
+  } catch (error) {
+    if (!(error instanceof PortTaken)) throw error;
+    log.warn({ run: run.id, port: error.port }, 'The port at which its Terraform looks for its state is taken');
+  }
+}
+
+const LONGEST_BEAT_MS = 5_000;
+
+/** Signs of life, some ten of them in the time after which a worker is lost. `lostAfter`: in seconds. */
+function startHeart(beat: () => Promise<void>, lostAfter: number): { stop: () => Promise<void> } {
+  const pause = Math.min(LONGEST_BEAT_MS, (lostAfter * 1_000) / 10);
+  let timer: NodeJS.Timeout | undefined;
+  let stopped = false;
+  let beating = Promise.resolve();
+  const next = () => {
+    timer = setTimeout(() => {
+      beating = beat().then(() => {
+        if (!stopped) next();
+      });
+    }, pause);
+  };
+  next();
+  return {
+    stop: async () => {
+      stopped = true;
+      clearTimeout(timer);
+      await beating;
     },
   };
 }

@@ -130,12 +130,16 @@ export interface PlanSummary {
   outputs: number;
 }
 
-/** How far an apply has come. `total` counts resources to be changed, a replacement as one; `inFlight` has addresses. */
+/** How far an apply has come. `total` counts resources to be changed, a replacement as one. Lists have addresses. */
 export interface RunProgress {
   total: number;
   applied: number;
   failed: number;
   inFlight: string[];
+  /** Those that Terraform said were done, the last 200. */
+  done?: string[];
+  /** After an apply that died: those among them of which the state on record doesn't know. */
+  unsaved?: string[];
 }
 
 /** One of Terraform's diagnostics. `file` is relative to the repository's root; lines count from 1. */
@@ -178,7 +182,6 @@ interface RunsTable {
   ended_at: Optional<Date>;
   attempt: Generated<number>;
   worker: Optional<string>;
-  lease_until: Optional<Date>;
   work_directory: Optional<string>;
   terraform_version: Optional<string>;
   state_token_hash: Optional<string>;
@@ -227,7 +230,6 @@ interface OutputsTable {
   sequence: number;
   text: string;
   at: CreatedAt;
-  source_end: Optional<number>;
 }
 
 interface StateVersionsTable {

@@ -32,6 +32,7 @@ export class Dispatcher<Claimed> {
   readonly #complaints: Complaints;
   readonly #handling = new Set<Promise<void>>();
   #inUse = 0;
+  #occupied = 0;
   #worker: JobWorker | undefined;
   #stopping = false;
   #abandon: () => void = () => undefined;
@@ -50,14 +51,31 @@ export class Dispatcher<Claimed> {
 
   /** Slots in which a claimed stage is being worked on. */
   get slotsInUse(): number {
-    return this.#inUse;
+    return this.#inUse + this.#occupied;
   }
 
   /** Begins to take jobs. */
   async start(): Promise<void> {
-    const { backend, slots } = this.#options;
-    this.#worker = await backend.worker(DISPATCH, (job) => this.#track(this.#handle(job.data)), slots);
+    const { backend } = this.#options;
+    this.#worker = await backend.worker(DISPATCH, (job) => this.#track(this.#handle(job.data)), this.#free);
     if (this.#stopping) await this.stop();
+  }
+
+  /** Gives slots to work that came another way: stages that an earlier process has left. It is waited for as any other. */
+  occupy(works: readonly Promise<void>[]): void {
+    for (const work of works) {
+      this.#occupied += 1;
+      const ended = work.finally(() => {
+        this.#occupied -= 1;
+        if (this.#worker) this.#worker.concurrency = this.#free;
+      });
+      void this.#track(ended);
+    }
+  }
+
+  /** BullMQ takes no less than one. */
+  get #free(): number {
+    return Math.max(1, this.#options.slots - this.#occupied);
   }
 
   /**

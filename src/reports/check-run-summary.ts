@@ -59,7 +59,9 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
     case 'pending':
       return waiting(run, { queue, addresses, repository });
     case 'planning':
-      return `\`terraform plan\` is running.${canceling}`;
+      return run.worker_id === null
+        ? `${lastDetail(timeline, 'plan_died')} Nothing was changed: it is planned again as soon as a worker is free.`
+        : `\`terraform plan\` is running.${canceling}`;
     case 'planned':
       return 'This is what applying would change. Nothing was applied.';
     case 'no_changes':
@@ -77,17 +79,29 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
     case 'plan_errored':
       return 'Nothing was applied.';
     case 'apply_errored':
-      return `${confirmation(run)} The apply stopped with an error. What was applied until then is in the state.`;
+      return [
+        confirmation(run),
+        'The apply stopped with an error.',
+        run.progress?.unsaved?.length ? '' : 'What was applied until then is in the state.',
+        lastDetail(timeline, 'handed_in'),
+      ]
+        .filter(Boolean)
+        .join(' ');
     case 'canceled':
     case 'discarded':
       return ending(run, timeline);
   }
 }
 
+function lastDetail(timeline: RunEvent[], type: string): string {
+  const detail = timeline.findLast((event) => event.type === type)?.detail;
+  return detail ? sentence(detail) : '';
+}
+
 /** A run that would have applied by itself says why it waits after all. */
 function whyItWaits(timeline: RunEvent[]): string {
-  const reason = timeline.findLast(({ type }) => type === 'plan_ready')?.detail;
-  return reason ? `${sentence(reason)} ` : '';
+  const reason = lastDetail(timeline, 'plan_ready');
+  return reason === '' ? '' : `${reason} `;
 }
 
 function confirmation(run: Run): string {
@@ -205,10 +219,15 @@ function progress(run: Run): string {
           .slice(0, 20)
           .map((address) => code(address))
           .join(', ')}${addresses.length > 20 ? ` and ${addresses.length - 20} more` : ''}.`;
+  const { applied, total, failed, inFlight, done = [], unsaved } = known;
   return [
-    `**${known.applied} of ${known.total}** changes were applied.`,
-    known.failed > 0 ? `${known.failed} failed.` : '',
-    list('In flight when it ended', known.inFlight),
+    `**${applied} of ${total}** changes were applied.`,
+    failed > 0 ? `${failed} failed.` : '',
+    list('In flight when it ended', inFlight),
+    unsaved ? list('Known to be done', done) : '',
+    unsaved?.length
+      ? `${list('Done or begun, but not in the saved state', unsaved)} **Look at these before you apply again:** what exists of them has to be imported (an \`import\` block will do) or removed by hand, else it is created a second time.`
+      : '',
   ]
     .filter(Boolean)
     .join(' ');
@@ -290,6 +309,8 @@ const EVENT_WORDS: Record<string, string> = {
   apply_failed: 'Apply errored',
   discarded: 'Discarded',
   cancel_requested: 'Cancel requested',
+  plan_died: 'Plan died',
+  handed_in: 'Worker is back',
   canceled: 'Canceled',
 };
 /** Their details are shown elsewhere, or say nothing that the row doesn't. */

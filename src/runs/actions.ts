@@ -34,6 +34,10 @@ export async function cancelRun(tx: Tx, seen: Run, reason: string, actor?: strin
   if (run.state === 'confirmed') {
     return attempt(tx, run, () => transition(tx, run, 'canceled', {}, { actor, detail: reason }));
   }
+  if (run.state === 'planning' && run.worker_id === null) {
+    // It waits for another attempt: nobody is at work who could be interrupted.
+    return attempt(tx, run, () => transition(tx, run, 'canceled', {}, { actor, detail: reason }));
+  }
   const begunMeanwhile = run.state === 'applying' && seen.state !== 'applying';
   if (begunMeanwhile && actor === undefined) return tooLate(tx, run);
   if (run.state !== 'planning' && run.state !== 'applying') return tooLate(tx, run);

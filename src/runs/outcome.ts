@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
 import type { PlanDifference, PlanSummary, Run, RunDiagnostic } from '../db/schema.js';
+import { planDied } from './interrupted-plan.js';
 import { lockRun } from './store.js';
 import { type Move, RunMovedOn, transition } from './transition.js';
 
@@ -29,7 +30,6 @@ export async function finishPlan(db: Db, seen: Run, plan: FinishedPlan): Promise
     const columns = {
       plan_summary: JSON.stringify(plan.summary),
       diagnostics: JSON.stringify(plan.diagnostics),
-      lease_until: null,
     };
     // Asked for too late to stop Terraform, but in time to keep the plan from going on.
     if (run.cancel_requested_at !== null) {
@@ -64,6 +64,11 @@ export async function failPlan(db: Db, seen: Run, error: string, diagnostics: Ru
     const run = await lockAttempt(tx, seen);
     return transition(tx, run, 'plan_failed', { error }, { columns: { diagnostics: JSON.stringify(diagnostics) } });
   });
+}
+
+/** The plan's process or its worker died: it is planned again, twice at most. `why`: a sentence. */
+export async function diePlan(db: Db, seen: Run, why: string): Promise<Run> {
+  return db.transaction().execute(async (tx) => planDied(tx, await lockAttempt(tx, seen), why));
 }
 
 /** `identity`: what the state depends on from now on, as in FinishedPlan. */
@@ -102,11 +107,11 @@ export async function finishCanceled(db: Db, seen: Run, detail: string, diagnost
 
 /**
  * The run as it is now, and it stays so until the transaction ends: a cancel comes before or after an outcome. Throws
- * RunMovedOn when another attempt has been begun.
+ * RunMovedOn when another attempt has been begun, or the run was taken from its worker.
  */
 async function lockAttempt(tx: Tx, seen: Run): Promise<Run> {
   const run = await lockRun(tx, seen.id);
-  if (run.attempt !== seen.attempt) throw new RunMovedOn(seen.id);
+  if (run.attempt !== seen.attempt || run.worker_id !== seen.worker_id) throw new RunMovedOn(seen.id);
   return run;
 }
 

@@ -20,6 +20,7 @@ export async function startableStages(db: Db, seconds: number): Promise<StageJob
       and (select max(at) from run_events where run_id = r.id) < now() - make_interval(secs => ${seconds})
       and (
         (r.state = 'pending' and r.speculative)
+        or (r.state = 'planning' and r.worker_id is null)
         or (r.state = 'confirmed' and not exists (select from outbox where kind = 'apply_check' and subject = r.id))
         or (r.state = 'pending' and not r.speculative and r.id = (${nextRunOf(sql.ref('r.workspace_id'))})
           and not exists (select from runs h where h.workspace_id = r.workspace_id and not h.speculative

@@ -97,7 +97,7 @@ export function applyEffect(run: Run): Effect {
 
 /** The state's credentials end with the run: whatever of it still lives can't write any more. */
 function endOfRun(): RunColumns {
-  return { ended_at: sql<Date>`now()`, lease_until: null, state_revoked_at: sql<Date>`now()` };
+  return { ended_at: sql<Date>`now()`, state_revoked_at: sql<Date>`now()` };
 }
 
 function columnsOf(facts: object): RunColumns {

@@ -1,8 +1,9 @@
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.js';
 import { within } from './within.js';
+import { writeDurably } from './write-durably.js';
 
 export interface JournalOptions {
   /** Where the snapshots are kept until the record has them; made if missing. */
@@ -172,23 +173,4 @@ export async function holdsSnapshots(directory: string): Promise<boolean> {
 function isMissing(error: unknown, path: string): boolean {
   const { code, path: missing } = error as NodeJS.ErrnoException;
   return code === 'ENOENT' && missing === path;
-}
-
-/** After this the file is there, whole, even if the machine loses power now. */
-async function writeDurably(directory: string, path: string, content: Buffer): Promise<void> {
-  const draft = `${path}.tmp`;
-  const file = await open(draft, 'w', 0o600);
-  try {
-    await file.writeFile(content);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(draft, path);
-  const entries = await open(directory, 'r');
-  try {
-    await entries.sync();
-  } finally {
-    await entries.close();
-  }
 }

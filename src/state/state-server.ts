@@ -78,7 +78,7 @@ export class StateServer {
       .set({ state_token_hash: tokenHash, state_port: this.#port })
       .where('id', '=', run.id)
       .where('attempt', '=', run.attempt)
-      .where('worker', 'is not distinct from', run.worker)
+      .where('worker_id', 'is not distinct from', run.worker_id)
       .where('state_revoked_at', 'is', null)
       .returning('id')
       .executeTakeFirst();

@@ -35,7 +35,9 @@ export async function apply(options: ApplyOptions): Promise<ApplyResult> {
     },
   });
   const errored = join(workspaceDirectory, 'errored.tfstate');
-  const isLeft = outcome !== 'released' && ((await lstat(errored).catch(() => undefined))?.isFile() ?? false);
+  // A program that Terraform ran may have put a file there; what Terraform says in its own stream it says itself.
+  const saysSo = report.diagnostics.some(({ detail }) => detail.includes('errored.tfstate'));
+  const isLeft = saysSo && ((await lstat(errored).catch(() => undefined))?.isFile() ?? false);
   return {
     outcome: outcome === 'exited' ? 'applied' : outcome,
     ...report,

@@ -8,6 +8,8 @@ export interface Progress {
   failed: number;
   /** Addresses of those it has begun and not ended, in the order of their beginning. */
   inFlight: string[];
+  /** Addresses of those it has done, in the order of their ends. It grows: copies for each message would be quadratic. */
+  done: readonly string[];
 }
 
 /** Steps that a planned action takes; what isn't here takes none (a move, an import, a resource that is forgotten). */
@@ -19,6 +21,8 @@ export class ProgressTracker {
   readonly #left = new Map<string, number>();
   readonly #inFlight = new Set<string>();
   readonly #failed = new Set<string>();
+  readonly #done: string[] = [];
+  readonly #isDone = new Set<string>();
   #planned = 0;
   #applied = 0;
 
@@ -40,6 +44,8 @@ export class ProgressTracker {
         return true;
       case 'apply_complete':
         this.#inFlight.delete(hook.address);
+        if (!this.#isDone.has(hook.address)) this.#done.push(hook.address);
+        this.#isDone.add(hook.address);
         this.#step(hook.address);
         return true;
       case 'apply_errored':
@@ -57,6 +63,7 @@ export class ProgressTracker {
       applied: this.#applied,
       failed: this.#failed.size,
       inFlight: [...this.#inFlight],
+      done: this.#done,
     };
   }
 

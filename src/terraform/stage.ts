@@ -62,7 +62,7 @@ export type Failure = 'errored' | 'interrupted' | 'killed' | 'lost' | 'released'
 
 export type StageEnd = StageReport & { outcome: 'exited' | Failure };
 
-const NOTHING: Progress = { planned: 0, applied: 0, failed: 0, inFlight: [] };
+const NOTHING: Progress = { planned: 0, applied: 0, failed: 0, inFlight: [], done: [] };
 
 /**
  * Runs one Terraform command with a `-json` stream, or takes up one that runs, to its end; then ends whatever it left behind.

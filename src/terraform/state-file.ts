@@ -44,3 +44,31 @@ export function readStateSummary(bytes: Buffer | string): StateSummary {
   const count = managed.reduce((sum, { instances }) => sum + (instances?.length ?? 0), 0);
   return { serial, lineage, terraformVersion, resources: count };
 }
+
+/** Addresses of the managed resource instances in a state, as Terraform writes them. @throws StateFileError */
+export function resourceAddresses(bytes: Buffer | string): Set<string> {
+  readStateSummary(bytes);
+  const { resources } = z.object({ resources: z.array(instances).nullish() }).parse(JSON.parse(bytes.toString()));
+  return new Set(
+    (resources ?? [])
+      .filter(({ mode }) => mode === 'managed')
+      .flatMap(({ module, type, name, instances }) =>
+        (instances ?? []).map(
+          ({ index_key }) => `${module ? `${module}.` : ''}${type}.${name}${index_key == null ? '' : index(index_key)}`,
+        ),
+      ),
+  );
+}
+
+const instances = z.object({
+  mode: z.string(),
+  module: z.string().optional(),
+  type: z.string(),
+  name: z.string(),
+  instances: z.array(z.object({ index_key: z.union([z.string(), z.number()]).nullish() })).nullish(),
+});
+
+/** `[0]`, or a key in the quotes of HCL. */
+function index(key: string | number): string {
+  return typeof key === 'number' ? `[${key}]` : `[${JSON.stringify(key).replaceAll(/([$%])\{/g, '$1$1{')}]`;
+}

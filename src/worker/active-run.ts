@@ -7,23 +7,31 @@ export type Step = 'prepared' | 'init' | 'plan' | 'show' | 'apply';
 /** The run was stopped between two steps. */
 export class RunStopped extends Error {
   override name = 'RunStopped';
-  constructor(readonly how: 'interrupted' | 'released') {
-    super(`The run was ${how}.`);
+  constructor() {
+    super('The run was interrupted.');
   }
 }
 
 /** A stage that this worker is at. */
 export class ActiveRun {
   readonly #interrupt = new AbortController();
-  readonly #release = new AbortController();
+  readonly #kill = new AbortController();
   readonly signals: StageSignals;
+  /** The record has given the run to somebody else, or ended it. Whatever comes out here is only handed in. */
+  takenAway = false;
+  /** What whoever looks after a run that was taken away should know: sentences. */
+  readonly remarks: string[] = [];
+  /** Why we stopped it ourselves: a sentence. */
+  stoppedBecause: string | undefined;
 
   constructor(
     readonly worker: WorkerContext,
     readonly run: Run,
     readonly stage: Stage,
+    /** It was begun by an earlier process of this worker. */
+    readonly adopted: boolean,
   ) {
-    this.signals = { interrupt: this.#interrupt.signal, release: this.#release.signal };
+    this.signals = { interrupt: this.#interrupt.signal, kill: this.#kill.signal };
   }
 
   /** Cancel: Terraform is asked to end, once. */
@@ -31,9 +39,15 @@ export class ActiveRun {
     this.#interrupt.abort();
   }
 
-  /** This process goes away; Terraform goes on. */
-  release(): void {
-    this.#release.abort();
+  /** Force-cancel: Terraform and everything that it started are ended at once. */
+  kill(): void {
+    this.#interrupt.abort();
+    this.#kill.abort();
+  }
+
+  takeAway(): void {
+    this.takenAway = true;
+    this.interrupt();
   }
 
   /** Notes in the log when a step is behind us: where a run's time goes can be read from it. */
@@ -42,7 +56,6 @@ export class ActiveRun {
   }
 
   throwIfStopped(): void {
-    if (this.#release.signal.aborted) throw new RunStopped('released');
-    if (this.#interrupt.signal.aborted) throw new RunStopped('interrupted');
+    if (this.#interrupt.signal.aborted) throw new RunStopped();
   }
 }

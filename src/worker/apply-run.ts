@@ -8,6 +8,7 @@ import { type ApplyResult, apply } from '../terraform/apply.js';
 import type { Progress } from '../terraform/progress.js';
 import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
+import { endProcesses } from './left-behind.js';
 import { OutputLog } from './output-log.js';
 import { planFileOf } from './plan-run.js';
 import {
@@ -19,38 +20,76 @@ import {
   stageOptions,
   stateIdentity,
 } from './preparation.js';
+import { keepPrepared, readPrepared } from './prepared-record.js';
 import { unpackWorkFiles } from './work-files.js';
 
 /** How often progress goes to the record, in ms. Reports are slower still: they have GitHub's limits to keep. */
 const PROGRESS_MS = 1_000;
+/** Addresses of what was done that the record keeps: they are written each time. */
+const DONE_KEPT = 200;
 
 /**
  * The apply stage of a claimed run: the saved plan, as a file, in the same path in which it was made. `planned` is its
  * checkout when this worker has just made the plan there; otherwise it is built again from the commit and from what the
- * plan left behind.
+ * plan left behind. An apply that an earlier process of this worker began is taken up, and never begun again.
  */
 export async function applyRun(active: ActiveRun, planned: Prepared | undefined): Promise<Run> {
   const { run, worker } = active;
-  const prepared = planned
-    ? { ...planned, log: new OutputLog(worker.db, run, 'apply', planned.mask) }
-    : await restorePlan(active);
+  const { prepared, adopt } = await getReady(active, planned);
   const progress = new ProgressReporter(active);
   try {
     active.throwIfStopped();
+    if (!adopt) await keepPrepared(active, prepared);
     const result = await apply({
       ...stageOptions(active, prepared, 'apply'),
       planFile: planFileOf(prepared),
+      adopt,
       onProgress: (now) => progress.report(now),
     });
     active.passed('apply');
     await prepared.log.end();
     const errored = result.erroredState && (await takeErroredState(active, prepared, result.erroredState));
+    if (errored) active.remarks.push(errored);
     await worker.stateServer.drained(run.id);
-    await progress.end(result.progress);
-    return await endApply(active, prepared, result, errored);
+    const unsaved =
+      result.outcome === 'lost' || result.outcome === 'killed' ? await unsavedOf(active, result) : undefined;
+    await progress.end(result.progress, unsaved);
+    return await endApply(active, prepared, result);
   } finally {
     await prepared.log.end();
   }
+}
+
+async function getReady(
+  active: ActiveRun,
+  planned: Prepared | undefined,
+): Promise<{ prepared: Prepared; adopt: boolean }> {
+  const { run, worker } = active;
+  if (planned) {
+    const log = new OutputLog(worker.db, run, 'apply', planned.mask);
+    return { prepared: { ...planned, log, preamble: '' }, adopt: false };
+  }
+  if (!active.adopted) return { prepared: await restorePlan(active), adopt: false };
+  const directory = worker.workDirectories.of(run);
+  const kept = await readPrepared(active);
+  if (!kept) {
+    // Its worker died on the way to Terraform's apply, which was certainly not begun.
+    await endProcesses(directory);
+    return { prepared: await restorePlan(active), adopt: false };
+  }
+  if (kept.prepared.ownBackend === undefined) await worker.serveStateAgain(run, directory.control);
+  return { prepared: kept.prepared, adopt: true };
+}
+
+/** After an apply that was killed: what was done, or begun, and isn't in the state on record. */
+async function unsavedOf({ run, worker }: ActiveRun, { progress }: ApplyResult): Promise<string[]> {
+  const { done, inFlight } = progress;
+  return worker.untilRecorded(() =>
+    worker.savedState.unsaved(worker.db, {
+      workspace_id: run.workspace_id,
+      progress: { total: 0, applied: 0, failed: 0, inFlight, done: [...done] },
+    }),
+  );
 }
 
 async function restorePlan(active: ActiveRun): Promise<Prepared> {
@@ -96,36 +135,46 @@ async function takeErroredState(
   return `The ${prepared.ownBackend ?? 'http'} backend did not take the last state. It is kept on ${worker.config.workerName} as ${kept}: hand it in with \`terraform state push\`.`;
 }
 
-async function endApply(
-  { run, worker }: ActiveRun,
-  prepared: Prepared,
-  result: ApplyResult,
-  errored: string | undefined,
-): Promise<Run> {
+async function endApply(active: ActiveRun, prepared: Prepared, result: ApplyResult): Promise<Run> {
+  const { run, worker, remarks, stoppedBecause } = active;
   const diagnostics = recordDiagnostics(run, prepared, result.diagnostics);
   const { db } = worker;
+  const also = (sentence: string) => [sentence, ...remarks].join(' ');
   return worker.untilRecorded(() => {
-    if (result.outcome === 'applied') return finishApply(db, run, stateIdentity(run, prepared), diagnostics);
-    if (result.outcome === 'interrupted' || result.outcome === 'killed') {
-      const detail = describeCanceled(result.progress);
-      return finishCanceled(db, run, errored ? `${detail} ${errored}` : detail, diagnostics);
+    switch (result.outcome) {
+      case 'applied':
+        return finishApply(db, run, stateIdentity(run, prepared), diagnostics);
+      case 'interrupted':
+      case 'killed':
+        return finishCanceled(db, run, also(stoppedBecause ?? describeCanceled(result)), diagnostics);
+      case 'lost':
+        return failApply(db, run, also(describeLost(result)), diagnostics);
+      default: {
+        const error = result.stale
+          ? 'The state has changed since the plan was made, so nothing was applied. Plan again.'
+          : firstError(diagnostics, 'terraform apply failed');
+        return failApply(db, run, remarks.length > 0 ? also(`${error}.`) : error, diagnostics);
+      }
     }
-    const error = result.stale
-      ? 'The state has changed since the plan was made, so nothing was applied. Plan again.'
-      : firstError(diagnostics, 'terraform apply failed');
-    return failApply(db, run, errored ? `${error}. ${errored}` : error, diagnostics);
   });
 }
 
-function describeCanceled({ applied, planned, inFlight }: Progress): string {
-  const unfinished = inFlight.length === 0 ? '' : ` In flight were ${inFlight.join(', ')}.`;
-  return `Terraform was interrupted after ${applied} of ${planned} resources; its state is kept.${unfinished}`;
+function describeCanceled({ outcome, progress: { applied, planned } }: ApplyResult): string {
+  const after = `after ${applied} of ${planned} resources`;
+  if (outcome === 'killed') return `Terraform was killed ${after}, so its state may be incomplete.`;
+  return `Terraform was interrupted ${after}; its state is kept.`;
+}
+
+function describeLost({ signal, progress: { applied, planned } }: ApplyResult): string {
+  const how = signal === undefined ? 'ended without a word' : `was ended by ${signal}`;
+  return `Terraform ${how} after ${applied} of ${planned} resources, so its state may be incomplete.`;
 }
 
 /** Brings progress into the record, at most once a second and never two at once. */
 class ProgressReporter {
   readonly #active: ActiveRun;
   #latest: Progress | undefined;
+  #unsaved: string[] | undefined;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -142,9 +191,10 @@ class ProgressReporter {
   }
 
   /** The last word: what the final report says. It needs no report of its own. */
-  async end(progress: Progress): Promise<void> {
+  async end(progress: Progress, unsaved: string[] | undefined): Promise<void> {
     clearTimeout(this.#timer);
     this.#latest = progress;
+    this.#unsaved = unsaved;
     await this.#writing;
     await this.#write(false);
   }
@@ -153,12 +203,14 @@ class ProgressReporter {
     const { run, worker } = this.#active;
     const latest = this.#latest;
     if (latest === undefined) return;
-    const { planned: total, applied, failed, inFlight } = latest;
+    const { planned: total, applied, failed, inFlight, done } = latest;
+    const unsaved = this.#unsaved && { unsaved: this.#unsaved };
+    const known = { total, applied, failed, inFlight, done: done.slice(-DONE_KEPT), ...unsaved };
     try {
       await worker.db.transaction().execute(async (tx) => {
         await tx
           .updateTable('runs')
-          .set({ progress: JSON.stringify({ total, applied, failed, inFlight }) })
+          .set({ progress: JSON.stringify(known) })
           .where('id', '=', run.id)
           .where('state', '=', 'applying')
           .execute();

@@ -1,3 +1,4 @@
+import { sql } from 'kysely';
 import type { Db } from '../db/pool.js';
 import type { Run, Stage } from '../db/schema.js';
 import type { Mask } from '../variables/masking.js';
@@ -16,6 +17,8 @@ export class OutputLog {
   readonly #stream: ReturnType<Mask['stream']>;
   #waiting = '';
   #sequence = 0;
+  /** Bytes of the text to come that the record has from an earlier process. */
+  #recorded = 0;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -23,6 +26,17 @@ export class OutputLog {
     this.#db = db;
     this.#key = { run_id: run.id, stage, attempt: run.attempt };
     this.#stream = mask.stream();
+  }
+
+  /** After a restart: the same text will be appended again from its beginning; only what the record lacks is written. */
+  static async resume(db: Db, run: Run, stage: Stage, mask: Mask): Promise<OutputLog> {
+    const log = new OutputLog(db, run, stage, mask);
+    const { rows } = await sql<{ next: number; bytes: number }>`
+      select coalesce(max(sequence) + 1, 0) as next, coalesce(sum(octet_length(text)), 0) as bytes from outputs
+      where run_id = ${run.id} and stage = ${stage} and attempt = ${run.attempt}`.execute(db);
+    log.#sequence = Number(rows[0]?.next ?? 0);
+    log.#recorded = Number(rows[0]?.bytes ?? 0);
+    return log;
   }
 
   append(text: string): void {
@@ -39,10 +53,18 @@ export class OutputLog {
   #flush(): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    const text = this.#waiting.replaceAll('\0', '\uFFFD');
+    const text = this.#skipRecorded(this.#waiting.replaceAll('\0', '\uFFFD'));
     this.#waiting = '';
     if (text !== '') this.#writing = this.#writing.then(() => this.#write(text, this.#sequence++));
     return this.#writing;
+  }
+
+  #skipRecorded(text: string): string {
+    if (this.#recorded === 0) return text;
+    const bytes = Buffer.from(text);
+    const skipped = Math.min(this.#recorded, bytes.length);
+    this.#recorded -= skipped;
+    return bytes.subarray(skipped).toString();
   }
 
   async #write(text: string, sequence: number): Promise<void> {

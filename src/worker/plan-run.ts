@@ -1,11 +1,12 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../db/schema.js';
-import { failPlan, finishCanceled, finishPlan } from '../runs/outcome.js';
+import { diePlan, failPlan, finishCanceled, finishPlan } from '../runs/outcome.js';
 import { differences, type PlanParts, reviewedPlan } from '../runs/reviewed-plan.js';
 import { fingerprintResolved } from '../terraform/modules.js';
 import { type PlanResult, plan } from '../terraform/plan.js';
 import type { ActiveRun } from './active-run.js';
+import { endProcesses, stageDirectory, wasBegun } from './left-behind.js';
 import {
   firstError,
   initialise,
@@ -15,32 +16,61 @@ import {
   stageOptions,
   stateIdentity,
 } from './preparation.js';
-import { manifestOf, packWorkFiles } from './work-files.js';
+import { keepPrepared, readPrepared } from './prepared-record.js';
+import { type Manifest, manifestOf, packWorkFiles } from './work-files.js';
+
+/** A plan that an earlier process of this worker had begun can't be taken up: it is made again. */
+export class PlanDied extends Error {
+  override name = 'PlanDied';
+}
 
 /**
  * The plan stage of a claimed run: check out, init, plan, show, and into the record. Yields the run as it is afterwards
- * and its checkout, in which an apply may follow at once. Throws what `describeFailure` knows.
+ * and its checkout, in which an apply may follow at once. Throws what `describeFailure` knows, and PlanDied.
  */
 export async function planRun(active: ActiveRun): Promise<{ run: Run; prepared: Prepared }> {
-  const { run } = active;
+  if (active.adopted) return adoptPlan(active);
   const prepared = await prepare(active);
-  try {
+  return logged(prepared, async () => {
     const manifest = await manifestOf(prepared.directory.checkout);
     const initialised = await initialise(active, prepared);
-    if (initialised.outcome !== 'initialised') return { run: await endPlan(active, prepared, initialised), prepared };
-    const planned = await plan({
-      ...stageOptions(active, prepared, 'plan'),
-      planFile: planFileOf(prepared),
-      lock: !run.speculative,
-      onPlanned: () => active.passed('plan'),
-    });
-    active.passed('show');
-    if (planned.outcome !== 'changes' && planned.outcome !== 'no-changes') {
-      return { run: await endPlan(active, prepared, planned), prepared };
-    }
-    prepared.log.append(planned.text);
-    await prepared.log.end();
-    return { run: await keepPlan(active, prepared, manifest, planned), prepared };
+    if (initialised.outcome !== 'initialised') return endPlan(active, prepared, initialised);
+    await keepPrepared(active, prepared, manifest);
+    return runPlan(active, prepared, manifest);
+  });
+}
+
+/** Takes up a plan that runs, or has ended while nobody looked. */
+async function adoptPlan(active: ActiveRun): Promise<{ run: Run; prepared: Prepared }> {
+  const { run, worker } = active;
+  const directory = worker.workDirectories.of(run);
+  const kept = await readPrepared(active).catch(() => undefined);
+  if (!kept || !(await wasBegun(stageDirectory(directory, run, 'plan')))) {
+    await endProcesses(directory);
+    throw new PlanDied('Its worker died before Terraform planned.');
+  }
+  if (kept.prepared.ownBackend === undefined) await worker.serveStateAgain(run, directory.control);
+  return logged(kept.prepared, () => runPlan(active, kept.prepared, kept.manifest));
+}
+
+async function runPlan(active: ActiveRun, prepared: Prepared, manifest: Manifest): Promise<Run> {
+  const planned = await plan({
+    ...stageOptions(active, prepared, 'plan'),
+    planFile: planFileOf(prepared),
+    lock: !active.run.speculative,
+    adopt: active.adopted,
+    onPlanned: () => active.passed('plan'),
+  });
+  active.passed('show');
+  if (planned.outcome !== 'changes' && planned.outcome !== 'no-changes') return endPlan(active, prepared, planned);
+  prepared.log.append(planned.text);
+  await prepared.log.end();
+  return keepPlan(active, prepared, manifest, planned);
+}
+
+async function logged(prepared: Prepared, work: () => Promise<Run>): Promise<{ run: Run; prepared: Prepared }> {
+  try {
+    return { run: await work(), prepared };
   } finally {
     await prepared.log.end();
   }
@@ -55,7 +85,7 @@ type Planned = Extract<PlanResult, { outcome: 'changes' | 'no-changes' }>;
 async function keepPlan(
   { run, worker }: ActiveRun,
   prepared: Prepared,
-  manifest: Awaited<ReturnType<typeof manifestOf>>,
+  manifest: Manifest,
   planned: Planned,
 ): Promise<Run> {
   const { db, encryption } = worker;
@@ -93,15 +123,18 @@ async function keepPlan(
 
 /** Init or plan ended without a plan. */
 async function endPlan(
-  { run, worker }: ActiveRun,
+  { run, worker, stoppedBecause }: ActiveRun,
   prepared: Prepared,
   end: { outcome: string; diagnostics: PlanResult['diagnostics'] },
 ): Promise<Run> {
   const diagnostics = recordDiagnostics(run, prepared, end.diagnostics);
   await prepared.log.end();
-  return worker.untilRecorded(() =>
-    end.outcome === 'interrupted' || end.outcome === 'killed'
-      ? finishCanceled(worker.db, run, 'Terraform was interrupted while it planned.', diagnostics)
-      : failPlan(worker.db, run, firstError(diagnostics, 'terraform plan failed'), diagnostics),
-  );
+  return worker.untilRecorded(() => {
+    if (end.outcome === 'interrupted' || end.outcome === 'killed') {
+      const how = end.outcome === 'killed' ? 'killed' : 'interrupted';
+      return finishCanceled(worker.db, run, stoppedBecause ?? `Terraform was ${how} while it planned.`, diagnostics);
+    }
+    if (end.outcome === 'lost') return diePlan(worker.db, run, 'Terraform was killed while it planned.');
+    return failPlan(worker.db, run, firstError(diagnostics, 'terraform plan failed'), diagnostics);
+  });
 }

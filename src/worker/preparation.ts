@@ -9,6 +9,7 @@ import type { StageOptions } from '../terraform/stage.js';
 import { createMask, type Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
+import { noteOwner, stageDirectory } from './left-behind.js';
 import { OutputLog } from './output-log.js';
 import type { WorkDirectory } from './work-directory.js';
 
@@ -25,6 +26,10 @@ export interface Prepared {
   ownBackend: string | undefined;
   /** Hash of the commit's files. */
   tree: string;
+  /** What must never be shown, as `createMask` takes it. */
+  masked: string[];
+  /** What the log begins with, before Terraform's own text. */
+  preamble: string;
   /** The repository brings a state file, which is left out. */
   stateLeftOut: boolean;
 }
@@ -73,10 +78,11 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   const mask = createMask(masked);
   active.throwIfStopped();
   const log = new OutputLog(worker.db, run, active.stage, mask);
-  for (const warning of [...warnings, ...leftovers.map(describeLeftover)]) log.append(`Warning: ${warning}\n`);
+  const preamble = [...warnings, ...leftovers.map(describeLeftover)].map((warning) => `Warning: ${warning}\n`).join('');
+  log.append(preamble);
   active.passed('prepared');
   const stateLeftOut = leftovers.includes('terraform.tfstate');
-  return { terraform, directory, module, environment, mask, log, ownBackend, tree, stateLeftOut };
+  return { terraform, directory, module, environment, mask, masked, log, preamble, ownBackend, tree, stateLeftOut };
 }
 
 /** A plan holds absolute paths, so its apply takes place where it was made, whichever worker that was on. */
@@ -91,6 +97,7 @@ async function createDirectory({ run, worker }: ActiveRun): Promise<WorkDirector
       `The plan was made in ${run.work_directory} on another worker, and ${worker.config.workerName} can't write there. Give all workers the same DATA_DIR, then plan again.`,
     );
   }
+  await noteOwner(directory, run);
   if (run.work_directory === null) {
     await worker.db.updateTable('runs').set({ work_directory: directory.root }).where('id', '=', run.id).execute();
   }
@@ -114,7 +121,10 @@ export async function initialise(active: ActiveRun, prepared: Prepared): Promise
     },
   });
   active.passed('init');
-  if (result.outcome !== 'initialised' || result.diagnostics.length > 0) prepared.log.append(text);
+  if (result.outcome !== 'initialised' || result.diagnostics.length > 0) {
+    prepared.log.append(text);
+    prepared.preamble += text;
+  }
   if (result.outcome === 'initialised' && prepared.ownBackend === undefined) await checkBackend(prepared.module);
   return result;
 }
@@ -124,7 +134,7 @@ export function stageOptions(active: ActiveRun, prepared: Prepared, name: string
   return {
     terraform: prepared.terraform,
     workspaceDirectory: prepared.module,
-    controlDirectory: join(prepared.directory.control, `${active.run.attempt}-${name}`),
+    controlDirectory: stageDirectory(prepared.directory, active.run, name),
     environment: prepared.environment,
     onText: (text) => prepared.log.append(text),
     signals: active.signals,

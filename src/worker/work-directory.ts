@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, lstat, mkdir, rename } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, rename } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
@@ -25,6 +25,9 @@ interface Place {
   waiting: number;
 }
 
+/** Where what must not be lost is set aside. */
+const KEPT = 'kept';
+
 type Placed = Pick<Run, 'id' | 'workspace_id' | 'speculative' | 'work_directory'>;
 
 const run = promisify(execFile);
@@ -43,14 +46,18 @@ export class WorkDirectories {
 
   /** Where a run's directories are, whether they exist or not: for an apply, where its plan was made, on any worker. */
   of({ id, workspace_id, speculative, work_directory }: Placed): WorkDirectory {
-    const root = work_directory ?? join(this.#root, speculative ? id : String(workspace_id));
-    return {
-      root,
-      checkout: join(root, 'checkout'),
-      control: join(root, 'control'),
-      home: join(root, 'home'),
-      tmp: join(root, 'tmp'),
-    };
+    return placesIn(work_directory ?? join(this.#root, speculative ? id : String(workspace_id)));
+  }
+
+  /** Those that are there, of whichever runs. */
+  async all(): Promise<WorkDirectory[]> {
+    const names = await readdir(this.#root).catch(() => []);
+    return names.filter((name) => name !== KEPT).map((name) => placesIn(join(this.#root, name)));
+  }
+
+  /** Removes what an earlier process has left, as `remove` does. */
+  clear(directory: WorkDirectory): Promise<void> {
+    return this.#alone(directory.root, () => this.#remove(directory));
   }
 
   /** Makes them, empty: what an earlier run or attempt has left is removed. */
@@ -95,7 +102,7 @@ export class WorkDirectories {
   }
 
   async #placeToKeep(root: string, suffix: string): Promise<string> {
-    const kept = join(this.#root, 'kept');
+    const kept = join(this.#root, KEPT);
     await mkdir(kept, { recursive: true, mode: 0o700 });
     return join(kept, `${basename(root)}-${new Date().toISOString().replaceAll(':', '')}${suffix}`);
   }
@@ -114,6 +121,16 @@ export class WorkDirectories {
     place.last = done.catch(() => undefined);
     return done;
   }
+}
+
+function placesIn(root: string): WorkDirectory {
+  return {
+    root,
+    checkout: join(root, 'checkout'),
+    control: join(root, 'control'),
+    home: join(root, 'home'),
+    tmp: join(root, 'tmp'),
+  };
 }
 
 /**

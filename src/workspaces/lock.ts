@@ -24,3 +24,13 @@ export async function lockWorkspace(tx: Tx, workspace: number, lock: WorkspaceLo
     .returningAll()
     .executeTakeFirst();
 }
+
+/** Adds a sentence to the reason of a lock that Signalbox made because of a run, if that still holds. */
+export async function addToLockReason(tx: Tx, workspace: number, run: string, sentence: string): Promise<void> {
+  await tx
+    .updateTable('workspaces')
+    .set({ lock_reason: sql`lock_reason || ' ' || ${sentence}` })
+    .where('id', '=', workspace)
+    .where('lock_run', '=', run)
+    .execute();
+}

@@ -59,6 +59,7 @@ export class World {
   readonly expectedErrors: RegExp[] = [];
   readonly processes: Signalbox[] = [];
   #repositories = 0;
+  #logOfKilled = '';
 
   private constructor(
     readonly deployment: Deployment,
@@ -107,7 +108,7 @@ export class World {
   }
 
   get log(): string {
-    return this.processes.map(({ log }) => log).join('');
+    return this.#logOfKilled + this.processes.map(({ log }) => log).join('');
   }
 
   /** Where each process that works on runs has its data. */
@@ -117,26 +118,44 @@ export class World {
     return Array.from({ length: workers }, (_, index) => join(this.directory, `worker-${index + 1}`));
   }
 
-  /** The processes of the deployment; also again, after they were stopped. */
-  async startProcesses(): Promise<void> {
-    const { github, deployment, directory } = this;
-    const env = {
+  get #environment(): Record<string, string> {
+    return {
       DATABASE_URL: this.database.url,
       ENCRYPTION_KEY: this.encryptionKey,
       GITHUB_CONTENT_PER_MINUTE: '10000',
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...this.options.env,
     };
+  }
+
+  /** The processes of the deployment; also again, after they were stopped or killed. */
+  async startProcesses(): Promise<void> {
+    const { github, deployment, directory } = this;
+    const env = this.#environment;
     const roles = deployment.workers === 0 ? 'web,worker' : 'web';
     const web = { github, dataDirectory: join(directory, 'web'), port: this.port, env: { ...env, ROLES: roles } };
     this.processes.push(await Signalbox.start(web));
-    if (deployment.workers === 0) return;
+    if (deployment.workers > 0) await this.startWorkers();
+  }
+
+  async startWorkers(): Promise<void> {
+    const { github } = this;
+    const env = this.#environment;
     const starting = this.workerDirectories.map((dataDirectory, index) => {
       const noApp = { APP_ID: '', PRIVATE_KEY: '', WEBHOOK_SECRET: '' };
       const own = { ROLES: 'worker', WORKER_NAME: `worker-${index + 1}` };
       return Signalbox.start({ github, dataDirectory, env: { ...env, ...noApp, ...own } });
     });
     this.processes.push(...(await Promise.all(starting)));
+  }
+
+  /** SIGKILL to every process, or to the workers alone; what Terraform runs goes on. */
+  async kill(which: 'all' | 'workers'): Promise<void> {
+    const killed = this.processes.splice(which === 'all' ? 0 : 1);
+    for (const each of killed) {
+      this.#logOfKilled += each.log;
+      await each.stop('SIGKILL');
+    }
   }
 
   /** A repository of acme's that nobody has pushed to. Each story has one of its own. */
@@ -257,6 +276,16 @@ export class World {
       );
       return Number(row?.open) === 0;
     });
+  }
+
+  /** What Terraform printed in a stage of the last run of a commit, as the record has it. */
+  async outputOf(sha: string, stage: 'plan' | 'apply'): Promise<string> {
+    const [row] = await this.query<{ text: string }>(
+      `select string_agg(text, '' order by outputs.attempt, outputs.sequence) as text
+        from outputs join runs on runs.id = run_id where commit_sha = $1 and stage = $2`,
+      [sha, stage],
+    );
+    return row?.text ?? '';
   }
 
   async query<Row extends pg.QueryResultRow>(text: string, values: unknown[] = []): Promise<Row[]> {

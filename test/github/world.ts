@@ -24,6 +24,7 @@ import { findRun } from '../../src/runs/store.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { createTestDatabase } from '../support/database.js';
 import { type CheckRun, LocalGitHub, type Repository } from '../support/github/index.js';
+import { registeredWorker } from '../support/workers.js';
 
 const SECRET = 'it is a secret';
 
@@ -202,6 +203,10 @@ export class World {
     return { reactions: reactions.map(({ content }) => content), reply: reply?.body };
   }
 
+  #worker() {
+    return registeredWorker(this.db, 'worker');
+  }
+
   /** A worker plans the run. */
   async plan(
     run: Run,
@@ -209,7 +214,7 @@ export class World {
     digest = 'd1',
   ): Promise<Run> {
     const job = { run: run.id, workspace: run.workspace_id, speculative: run.speculative };
-    const claimed = await claimStage(this.db, { ...job, stage: 'plan', attempt: run.attempt }, 'worker');
+    const claimed = await claimStage(this.db, { ...job, stage: 'plan', attempt: run.attempt }, await this.#worker());
     if (!claimed) throw new Error(`${run.id} could not be claimed`);
     if (outcome === 'unfinished') return claimed;
     if (outcome === 'error') return failPlan(this.db, claimed, 'It failed.', []);
@@ -232,7 +237,7 @@ export class World {
   /** A worker begins to apply the run. */
   async beginApply(run: Run): Promise<Run> {
     const job = { run: run.id, workspace: run.workspace_id, speculative: false };
-    const claimed = await claimStage(this.db, { ...job, stage: 'apply', attempt: run.attempt }, 'worker');
+    const claimed = await claimStage(this.db, { ...job, stage: 'apply', attempt: run.attempt }, await this.#worker());
     if (!claimed) throw new Error(`${run.id} could not be claimed`);
     return claimed;
   }

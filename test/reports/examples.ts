@@ -40,7 +40,6 @@ export function run(overrides: Partial<Run> = {}): Run {
     ended_at: null,
     attempt: 1,
     worker: null,
-    lease_until: null,
     work_directory: null,
     terraform_version: '1.11.4',
     state_token_hash: null,

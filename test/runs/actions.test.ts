@@ -86,7 +86,7 @@ describe('cancel', () => {
       reason: 'it is being canceled already, as bob asked',
     });
     const canceled = await finishCanceled(world.db, run, 'It is gone.', []);
-    expect(canceled).toMatchObject({ state: 'canceled', lease_until: null });
+    expect(canceled).toMatchObject({ state: 'canceled' });
     expect(canceled.state_revoked_at).not.toBeNull();
     expect((await world.timeline(run)).at(-1)).toBe('canceled: canceled, bob, It is gone.');
   });

@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import { discardRun } from '../../src/runs/actions.js';
-import { LEASE_SECONDS, renewLease } from '../../src/runs/claim.js';
 import { startableStages } from '../../src/runs/startable.js';
+import { registeredWorker } from '../support/workers.js';
 import { RunsWorld } from './world.js';
 
 let world: RunsWorld;
@@ -114,15 +114,15 @@ test('a held workspace lets only runs of its pull request through, and those tha
   expect(await world.claim(other)).toBeUndefined();
 });
 
-test('a lease is renewed by its worker only, and by the clock of the database', async () => {
-  const run = await world.in('applying');
-  expect(await renewLease(world.db, run.id, 'somebody else')).toBe(false);
-  await world.db.updateTable('runs').set({ lease_until: sql<Date>`now()` }).where('id', '=', run.id).execute();
-  expect(await renewLease(world.db, run.id, 'w1')).toBe(true);
-  const { rows } = await sql<{ left: number }>`
-    select extract(epoch from lease_until - now())::float8 as left from runs where id = ${run.id}`.execute(world.db);
-  expect(rows[0]?.left).toBeGreaterThan(LEASE_SECONDS - 5);
-  expect(await renewLease(world.db, (await world.in('needs_confirmation')).id, 'w1')).toBe(false);
+test('a worker that was declared lost, or whose process is another one by now, can claim nothing', async () => {
+  const run = await world.push(await world.workspace());
+  await registeredWorker(world.db, 'gone');
+  const worker = world.db.updateTable('workers').where('name', '=', 'gone');
+  await worker.set({ lost_at: sql<Date>`now()` }).execute();
+  expect(await world.claim(run, 'plan', 'gone')).toBeUndefined();
+  await worker.set({ lost_at: null, process: 'its successor' }).execute();
+  expect(await world.claim(run, 'plan', 'gone')).toBeUndefined();
+  expect(await world.claim(run)).toMatchObject({ state: 'planning', worker: 'w1', worker_id: 'worker-w1' });
 });
 
 describe('a stage that could start and has not for a while', () => {

@@ -21,7 +21,7 @@ const change = (
 describe('a plan that ended', () => {
   test('with changes waits for a person, and is kept', async () => {
     const run = await world.plan(await world.push(await world.workspace()));
-    expect(run).toMatchObject({ state: 'needs_confirmation', plan_summary: finished.summary, lease_until: null });
+    expect(run).toMatchObject({ state: 'needs_confirmation', plan_summary: finished.summary });
     expect(await plansOf(run)).toMatchObject([{ plan_file: finished.planFile, reviewed_digest: 'd1' }]);
     expect(await world.timeline(run)).toEqual([
       'pending: created, alice',
@@ -176,7 +176,7 @@ describe('an apply that ended', () => {
     const next = await world.push({ ...(await world.workspace()), id: run.workspace_id });
     await world.delivered();
     const applied = await finishApply(world.db, run, 'signalbox:x', []);
-    expect(applied).toMatchObject({ state: 'applied', lease_until: null });
+    expect(applied).toMatchObject({ state: 'applied' });
     expect(applied.state_revoked_at).not.toBeNull();
     expect(await world.effects()).toEqual([`run_report ${run.id}`, `job ${next.id}-plan-0`]);
     const workspace = await world.db

@@ -65,7 +65,6 @@ test.each(moves)(
 
     expect(moved.ended_at !== null).toBe(isFinal(moved.state));
     expect(moved.state_revoked_at !== null).toBe(isFinal(moved.state));
-    if (isFinal(moved.state)) expect(moved.lease_until).toBeNull();
   },
 );
 

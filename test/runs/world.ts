@@ -7,6 +7,7 @@ import { createRun, type RunRequest } from '../../src/runs/create.js';
 import { type FinishedPlan, finishPlan } from '../../src/runs/outcome.js';
 import { findRun, timelineOf } from '../../src/runs/store.js';
 import { createTestDatabase } from '../support/database.js';
+import { registeredWorker } from '../support/workers.js';
 
 /** A record with one repository, and what happens to its runs. */
 export class RunsWorld {
@@ -88,8 +89,9 @@ export class RunsWorld {
     return this.db.transaction().execute(work);
   }
 
-  claim(run: Run, stage: 'plan' | 'apply' = 'plan', worker = 'w1'): Promise<Run | undefined> {
+  async claim(run: Run, stage: 'plan' | 'apply' = 'plan', name = 'w1'): Promise<Run | undefined> {
     const { id, workspace_id, speculative, attempt } = run;
+    const worker = await registeredWorker(this.db, name);
     return claimStage(this.db, { run: id, workspace: workspace_id, speculative, stage, attempt }, worker);
   }
 

@@ -122,14 +122,14 @@ describe('progress', () => {
     see('planned_change', 'b', 'create');
     see('planned_change', 'c', 'move');
     see('apply_start', 'a', 'delete');
-    expect(tracker.progress).toEqual({ planned: 2, applied: 0, failed: 0, inFlight: ['a'] });
+    expect(tracker.progress).toEqual({ planned: 2, applied: 0, failed: 0, inFlight: ['a'], done: [] });
     see('apply_complete', 'a', 'delete');
     see('apply_start', 'b', 'create');
     see('apply_start', 'a', 'create');
     see('apply_errored', 'b', 'create');
-    expect(tracker.progress).toEqual({ planned: 2, applied: 0, failed: 1, inFlight: ['a'] });
+    expect(tracker.progress).toEqual({ planned: 2, applied: 0, failed: 1, inFlight: ['a'], done: ['a'] });
     see('apply_complete', 'a', 'create');
-    expect(tracker.progress).toEqual({ planned: 2, applied: 1, failed: 1, inFlight: [] });
+    expect(tracker.progress).toEqual({ planned: 2, applied: 1, failed: 1, inFlight: [], done: ['a'] });
     expect(see('refresh_start', 'a', 'read')).toBe(false);
   });
 });

@@ -8,11 +8,13 @@ import { CommitGone } from '../../src/git/git-error.js';
 import { createLog } from '../../src/log.js';
 import { cancelRun } from '../../src/runs/actions.js';
 import { outputOf } from '../../src/runs/store.js';
+import { SavedState } from '../../src/state/saved-state.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
+import { Registration } from '../../src/worker/registration.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
 import { WorkDirectories } from '../../src/worker/work-directory.js';
 import { Worker } from '../../src/worker/worker.js';
@@ -28,6 +30,7 @@ let notifications: Notifications;
 let directory: string;
 let stateServer: StateServer;
 let worker: Worker;
+let context: WorkerContext;
 /** The commit's files, and what happens when they are fetched. */
 let files: Record<string, string>;
 let onFetch: () => Promise<void>;
@@ -64,7 +67,8 @@ beforeEach(async () => {
     tree: async () => 'tree',
     hasDirectory: async () => true,
   };
-  worker = new Worker({
+  const registration = await Registration.open({ db, dataDirectory: directory, name: 'w1', slots: 4 });
+  context = {
     db,
     notifications,
     encryption,
@@ -72,10 +76,20 @@ beforeEach(async () => {
     stateServer,
     workDirectories: new WorkDirectories(join(directory, 'work')),
     terraform: () => terraform(),
-    config: { workerName: 'w1', dataDirectory: directory, runEnv: ['PLANTED_*'], planEnv: [] },
+    config: {
+      workerName: 'w1',
+      dataDirectory: directory,
+      runEnv: ['PLANTED_*'],
+      planEnv: [],
+      planTimeout: 600,
+      applyTimeout: 600,
+    },
     log,
     untilRecorded: (write) => untilRecorded(write, log),
-  });
+    savedState: new SavedState(encryption),
+    serveStateAgain: (run, control) => stateServer.adopt(run, control),
+  };
+  worker = new Worker(context, registration);
 });
 afterEach(async () => {
   worker.stop();
@@ -85,7 +99,14 @@ afterEach(async () => {
 
 async function claimed(autoApply = false): Promise<Run> {
   const workspace = await world.workspace({ auto_apply: autoApply, directory: 'network' });
-  return world.begin(await world.push(workspace));
+  return begin(await world.push(workspace));
+}
+
+async function begin(run: Run, stage: 'plan' | 'apply' = 'plan'): Promise<Run> {
+  const { id, workspace_id: workspace, speculative, attempt } = run;
+  const claimed = await worker.claim({ run: id, workspace, speculative, stage, attempt });
+  if (!claimed) throw new Error(`${id} can't be claimed`);
+  return claimed;
 }
 
 const cancel = (run: Run) => world.inTransaction((tx) => cancelRun(tx, run, 'Stop it.', 'bob'));
@@ -119,7 +140,7 @@ test('one that waits for a person is applied later from what the record has kept
   const planned = await world.now(run);
   expect(planned.state).toBe('needs_confirmation');
   expect(left()).toEqual([]);
-  await worker.work(await world.begin(await world.confirm(planned), 'apply'));
+  await worker.work(await begin(await world.confirm(planned), 'apply'));
   expect((await world.now(run)).state).toBe('applied');
   expect(left()).toEqual([]);
 });
@@ -277,7 +298,7 @@ describe('a failure', () => {
   });
 
   test('of an apply whose plan is no longer kept says so', async () => {
-    const run = await world.in('applying');
+    const run = await begin(await world.in('confirmed'), 'apply');
     await world.db.deleteFrom('plans').where('run_id', '=', run.id).execute();
     await worker.work(run);
     expect(await world.now(run)).toMatchObject({

@@ -18,7 +18,10 @@ create table workers (
   lost_at timestamptz
 );
 
+-- A run belongs to a worker for as long as that gives signs of life; its own lease said the same once more.
 alter table runs
+  drop column lease_until,
+  -- Null while it plans: its worker is gone, and it waits for another attempt.
   add column worker_id text references workers,
   add column force_cancel_requested_at timestamptz,
   add column force_cancel_requested_by text,
@@ -34,6 +37,4 @@ alter table workspaces
   add column lock_run text references runs,
   add check (locked_at is not null or (locked_by is null and lock_reason is null and lock_run is null));
 
--- Up to where, in bytes of what Terraform printed, the text up to and including this chunk goes: there whoever takes up
--- the stage goes on.
-alter table outputs add column source_end bigint;
+create index runs_by_worker on runs (worker_id) where state in ('planning', 'applying');

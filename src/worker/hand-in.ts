@@ -1,0 +1,71 @@
+import { lstat, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { enqueue } from '../queue/outbox.js';
+import { findRun } from '../runs/store.js';
+import { addEvent, reportsOf } from '../runs/transition.js';
+import { addToLockReason } from '../workspaces/lock.js';
+import type { ActiveRun } from './active-run.js';
+import type { WorkerContext } from './context.js';
+import { endProcesses, ownerOf } from './left-behind.js';
+import type { WorkDirectory } from './work-directory.js';
+
+/** How long an apply that was taken away may take to end after SIGINT, in ms. */
+const PATIENCE_MS = 5 * 60_000;
+
+/**
+ * A run was taken from this worker while it was at it, because the worker seemed lost. Its Terraform has ended by now; what
+ * is known here and nowhere else goes to the run's timeline, and to the lock that keeps others from its workspace.
+ */
+export async function handIn(active: ActiveRun, reason: Error): Promise<true> {
+  const { run, stage, worker, remarks } = active;
+  worker.log.warn({ run: run.id, err: { message: reason.message } }, `${stage} ended, but the run had been taken away`);
+  await tell(worker, run.id, [`Terraform has ended on ${worker.config.workerName}.`, ...remarks].join(' '));
+  return true;
+}
+
+/**
+ * After a restart: what this worker was at and isn't any more, because its runs were taken from it. Whatever still runs of
+ * it ends, and what it had not handed in is set aside and told of.
+ */
+export async function clearForeignDirectories(context: WorkerContext, own: ReadonlySet<string>): Promise<void> {
+  const { workDirectories, log } = context;
+  for (const directory of await workDirectories.all()) {
+    const owner = await ownerOf(directory);
+    if (owner && own.has(owner.run)) continue;
+    try {
+      const ran = (await readdir(directory.control).catch(() => [])).some((name) => name.endsWith('-apply'));
+      await endProcesses(directory, ran ? PATIENCE_MS : 0);
+      const kept = await setErroredStateAside(context, directory);
+      await workDirectories.clear(directory);
+      if (!owner || !ran) continue;
+      const state = kept ? ` A state that it could not hand in is kept there as ${kept}.` : '';
+      await tell(context, owner.run, `${context.config.workerName} is back: Terraform has ended there.${state}`);
+    } catch (error) {
+      log.warn({ directory: directory.root, err: error }, 'What an earlier process left could not be cleared');
+    }
+  }
+}
+
+async function setErroredStateAside(
+  { workDirectories, db }: WorkerContext,
+  directory: WorkDirectory,
+): Promise<string | undefined> {
+  const owner = await ownerOf(directory);
+  if (!owner) return undefined;
+  const run = await findRun(db, owner.run).catch(() => undefined);
+  if (!run) return undefined;
+  const file = join(directory.checkout, run.settings.directory, 'errored.tfstate');
+  const isThere = (await lstat(file).catch(() => undefined))?.isFile() ?? false;
+  return isThere ? workDirectories.keepFile({ ...run, work_directory: directory.root }, file) : undefined;
+}
+
+async function tell({ db, untilRecorded }: WorkerContext, id: string, detail: string): Promise<void> {
+  await untilRecorded(() =>
+    db.transaction().execute(async (tx) => {
+      const run = await findRun(tx, id);
+      await addEvent(tx, run, 'handed_in', { detail });
+      await addToLockReason(tx, run.workspace_id, id, detail);
+      await enqueue(tx, ...reportsOf(run));
+    }),
+  );
+}
