@@ -44,7 +44,7 @@ async function main(options: Options): Promise<number> {
     await day.go(Date.now() + options.minutes * 60_000).finally(() => trouble.end());
     tell('the day is over');
     const rest = await comeToRest(place, day, tell);
-    const evidence = await collect(place, day);
+    const evidence = await collect(place, day, trouble);
     differences = compare(evidence, rest);
     const codes = await place.stopProcesses();
     for (const [name, code] of Object.entries(codes)) {

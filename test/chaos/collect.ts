@@ -3,9 +3,10 @@ import type { Comment, Repository } from '../support/github/index.js';
 import type { Day, Push } from './day.js';
 import type { Evidence, PullFact, PushFact, RunFact, StateVersionFact } from './evidence.js';
 import type { Place } from './place.js';
+import type { Trouble } from './trouble.js';
 
 /** Gathers the evidence once everything has come to rest. */
-export async function collect(place: Place, day: Day): Promise<Evidence> {
+export async function collect(place: Place, day: Day, { blows }: Pick<Trouble, 'blows'>): Promise<Evidence> {
   const { github } = place;
   const repositories = [...place.repositories.values()];
   const names = new Map(repositories.map(({ id, name }) => [id, name]));
@@ -13,6 +14,7 @@ export async function collect(place: Place, day: Day): Promise<Evidence> {
   return {
     ...(await readRecord(place, names)),
     journal: [...place.journal.entries],
+    blows,
     pushes: await Promise.all(day.pushes.map((push) => readPush(place, push))),
     pulls: (await Promise.all(repositories.map(readPulls))).flat(),
     commands: day.commands.map(({ repository, number, body, comment }) => ({
@@ -68,7 +70,6 @@ async function readRecord(place: Place, names: Map<number, string>) {
       repository: names.get(Number(row.repository_id)) ?? '',
       lockedAt: time(row.locked_at),
       heldFor: row.held_pull_request ?? undefined,
-      stateLock: row.state_lock?.run,
     })),
     runs: runs.map(
       (row): RunFact => ({
@@ -87,6 +88,7 @@ async function readRecord(place: Place, names: Map<number, string>) {
         attempt: row.attempt,
         createdAt: row.created_at.getTime(),
         endedAt: time(row.ended_at),
+        error: row.error ?? undefined,
         applyOutput: row.apply_output,
       }),
     ),

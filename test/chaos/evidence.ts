@@ -1,3 +1,4 @@
+import type { BlowKind } from './blow.js';
 import type { JournalEntry } from './journal.js';
 
 /**
@@ -14,6 +15,8 @@ export interface Evidence {
   stateVersions: StateVersionFact[];
   /** Oldest first. */
   journal: JournalEntry[];
+  /** What was hit, oldest first. */
+  blows: { at: number; kind: BlowKind }[];
   /** Moves of branches, oldest first. */
   pushes: PushFact[];
   pulls: PullFact[];
@@ -35,8 +38,6 @@ export interface WorkspaceFact {
   repository: string;
   lockedAt: number | undefined;
   heldFor: number | undefined;
-  /** The run whose Terraform holds the state's lock. */
-  stateLock: string | undefined;
 }
 
 export interface RunFact {
@@ -55,6 +56,8 @@ export interface RunFact {
   attempt: number;
   createdAt: number;
   endedAt: number | undefined;
+  /** What went wrong, as the record says. */
+  error: string | undefined;
   /** What its apply printed, in order. */
   applyOutput: string;
 }

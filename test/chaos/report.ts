@@ -39,7 +39,7 @@ export function printFigures({ options, day, trouble, evidence, rest, elapsed, s
   print(`  longest run   ${Math.max(0, ...durations).toFixed(0)} s from its creation to its end`);
   const recovery = longestRecovery(
     evidence,
-    trouble.log.map(({ at }) => at),
+    evidence.blows.map(({ at }) => at),
   );
   print(`  recovery      ${recovery === undefined ? 'none was needed' : `${(recovery / 1_000).toFixed(1)} s at most`}`);
   print(`  came to rest  ${rest === undefined ? 'never' : `after ${(rest / 1_000).toFixed(1)} s`}`);

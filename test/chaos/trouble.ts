@@ -2,7 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { How, MisbehaviourHandle } from '../support/github/index.js';
-import type { Blow } from './blow.js';
+import type { Blow, BlowKind } from './blow.js';
 import type { Place } from './place.js';
 import { type ProcessFact, processesOf } from './processes.js';
 
@@ -25,7 +25,7 @@ const LIE_IN_WAIT_MS = 10_000;
 export class Trouble {
   /** By kind; what found nothing to hit isn't counted. */
   readonly counts: Record<string, number> = {};
-  readonly log: { at: number; text: string }[] = [];
+  readonly blows: { at: number; kind: BlowKind }[] = [];
   #killer: ChildProcess | undefined;
   #pending = new Set<Promise<void>>();
   #away = new Set<string>();
@@ -63,8 +63,10 @@ export class Trouble {
     const moment = amid ? isApply : kind === 'kill-terraform' ? () => true : undefined;
     if (moment) await this.#waitFor(moment);
     if (this.#over.signal.aborted) return;
+    const at = Date.now();
     const hit = await this.#strike(blow);
     if (hit === undefined) return;
+    this.blows.push({ at, kind });
     this.counts[kind] = (this.counts[kind] ?? 0) + 1;
     this.#note(`${kind}: ${hit}`);
     const part = { 'kill-redis': 'redis', 'kill-postgres': 'postgres', 'github-fail': 'github' }[kind as string];
@@ -92,7 +94,7 @@ export class Trouble {
         const applies = found.filter(isApply);
         const terraform = one(amid && applies.length > 0 ? applies : found, which);
         if (terraform === undefined) return undefined;
-        process.kill(terraform.pid, 'SIGKILL');
+        if (!killed(terraform.pid)) return undefined;
         return `${terraform.pid} ${terraform.commandLine}`;
       }
       case 'kill-redis':
@@ -131,7 +133,6 @@ export class Trouble {
   }
 
   #note(text: string): void {
-    this.log.push({ at: Date.now(), text });
     this.tell(`✂ ${text}`);
   }
 }
@@ -142,7 +143,16 @@ function isApply({ commandLine }: ProcessFact): boolean {
 
 /** Terraform itself, not the shell that holds it nor the sandbox around it. */
 async function terraforms(directory: string): Promise<ProcessFact[]> {
-  return (await processesOf(directory)).filter(({ name }) => name === 'terraform');
+  const all = await processesOf(directory);
+  return all.filter(({ name, commandLine }) => name === 'terraform' && / (init|plan|show|apply) /.test(commandLine));
+}
+
+function killed(pid: number): boolean {
+  try {
+    return process.kill(pid, 'SIGKILL');
+  } catch {
+    return false; // it was quicker
+  }
 }
 
 function one<T>(from: readonly T[], which: number): T | undefined {

@@ -5,6 +5,7 @@ import { checkRunsEqualTheRecord } from './check-runs.js';
 import { commentsEqualTheRecord } from './comments.js';
 import { endings } from './endings.js';
 import { goodDay } from './example.js';
+import { failuresHaveCauses } from './failures.js';
 import { CHECKS } from './index.js';
 import { once } from './once.js';
 import { order } from './order.js';
@@ -19,6 +20,13 @@ test('A day on which nothing went wrong satisfies every check', () => {
 
 /** What is wrong, the check that has to notice, and what it says. */
 const WRONGS: [string, Check, (day: Evidence) => void, RegExp][] = [
+  [
+    'a run that failed by itself',
+    failuresHaveCauses,
+    (day) => change(day, 'run-1', { state: 'apply_errored' }),
+    /run-1.*only nothing/,
+  ],
+  ['a plan that failed because its worker died once', failuresHaveCauses, failUnderDeath, /run-2.*only kill-worker/],
   [
     'a run that plans for ever',
     endings,
@@ -36,12 +44,6 @@ const WRONGS: [string, Check, (day: Evidence) => void, RegExp][] = [
     endings,
     (day) => change(day, 'run-2', { state: 'pending', endedAt: undefined }),
     /run-2/,
-  ],
-  [
-    "a state's lock that outlived its run",
-    endings,
-    (day) => first(day.workspaces, { stateLock: 'run-1' }),
-    /still locked by run-1/,
   ],
   ['an effect that is never done', endings, (day) => day.undone.push('effect run_report run-1'), /still to be done/],
   ['a process that crashed', endings, (day) => day.mishaps.push('web crashed'), /web crashed/],
@@ -312,6 +314,11 @@ function coverFirstPush(day: Evidence): void {
 function hideTheNewer(day: Evidence): void {
   day.runs.push({ ...runOf(day, 'run-1'), id: 'run-4', sequence: 4 });
   day.checkRuns.splice(0, 0, { ...at(day.checkRuns, 1), id: 8, externalId: 'run-4/plan/1' });
+}
+
+function failUnderDeath(day: Evidence): void {
+  change(day, 'run-2', { state: 'plan_errored' });
+  day.blows.push({ at: 1_100, kind: 'kill-worker' });
 }
 
 function waitForLock(day: Evidence): void {

@@ -2,15 +2,13 @@ import { type Check, describe, type Evidence, isFinal, type RunFact } from '../e
 
 const HOLDING = ['planning', 'needs_confirmation', 'confirmed', 'applying'];
 
-/** Every run is final or rightly waits, nothing is left to be done, and no state's lock outlives its run. */
+/** Every run is final or rightly waits, and nothing is left to be done. */
 export const endings: Check = (evidence) => {
-  const { runs, workspaces, undone, mishaps } = evidence;
+  const { runs, undone, mishaps } = evidence;
   const stuck = runs.filter((run) => !isFinal(run) && !mayWait(run, evidence));
-  const locks = workspaces.filter(({ stateLock }) => runs.some((run) => run.id === stateLock && isFinal(run)));
   return [
     ...stuck.map((run) => `${describe(run)} neither ended nor waits for anything`),
     ...runs.filter((run) => isFinal(run) !== (run.endedAt !== undefined)).map((run) => `${describe(run)} has no end`),
-    ...locks.map(({ name, stateLock }) => `the state of ${name} is still locked by ${stateLock}, which has ended`),
     ...undone.map((line) => `still to be done: ${line}`),
     ...mishaps,
   ];

@@ -16,9 +16,7 @@ export function goodDay(): Evidence {
     applyOutput: '',
   });
   return {
-    workspaces: [
-      { id: 1, name: 'network', repository: 'infra', lockedAt: undefined, heldFor: undefined, stateLock: undefined },
-    ],
+    workspaces: [{ id: 1, name: 'network', repository: 'infra', lockedAt: undefined, heldFor: undefined }],
     runs: [first, second, plan],
     events: [
       ...turn('run-1', 10),
@@ -36,6 +34,7 @@ export function goodDay(): Evidence {
       { at: 1_500, what: 'begin', run: 'run-2', workspace: 'network', resource: 'a', version: '2' },
       { at: 1_700, what: 'end', run: 'run-2', workspace: 'network', resource: 'a', version: '2' },
     ],
+    blows: [],
     pushes: [push('aaaaaaa1', 0, '1'), push('bbbbbbb2', 100, '2'), { ...push('ccccccc3', 150, '3'), branch: 'change' }],
     pulls: [{ repository: 'infra', number: 1, state: 'open', head: 'ccccccc3', workspaces: ['network'] }],
     commands: [{ repository: 'infra', number: 1, body: 'plan', comment: 50, reactions: ['eyes', 'rocket'] }],
@@ -80,6 +79,7 @@ function run(id: string, facts: Partial<RunFact>): RunFact {
     attempt: 1,
     createdAt: 0,
     endedAt: undefined,
+    error: undefined,
     applyOutput: 'terraform_data.a: Creation complete after 0s',
     ...facts,
   };

@@ -3,6 +3,7 @@ import { accounting } from './accounting.js';
 import { checkRunsEqualTheRecord } from './check-runs.js';
 import { commentsEqualTheRecord } from './comments.js';
 import { endings } from './endings.js';
+import { failuresHaveCauses } from './failures.js';
 import { once } from './once.js';
 import { order } from './order.js';
 import { outcomes } from './outcomes.js';
@@ -13,6 +14,7 @@ import { stateVersionsInOrder } from './state-versions.js';
 /** What must hold, in words, and the check that looks whether it does. */
 export const CHECKS: readonly { claim: string; check: Check }[] = [
   { claim: 'every run is final or rightly waits', check: endings },
+  { claim: 'no run fails but for a kill that met it', check: failuresHaveCauses },
   { claim: 'one run at a time in each workspace, in order', check: order },
   { claim: 'no resource is applied by two runs at once, nor twice', check: once },
   { claim: 'every begun resource is in the state or named in the report', check: accounting },
