@@ -4,11 +4,11 @@
  */
 const everywhere = ['^src/(config|log|octokit)\\.ts$', '^src/db/', '^src/variables/'];
 const allowed = {
-  db: ['^src/runs/machine\\.ts$'],
+  db: ['^src/runs/machine\\.ts$', '^src/queue/complaints\\.ts$'],
   variables: [],
   terraform: [],
   git: [],
-  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$'],
+  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$', '^src/runs/next\\.ts$'],
   queue: [],
   runs: ['^src/queue/outbox\\.ts$'],
   recovery: ['^src/runs/', '^src/workspaces/lock\\.ts$', '^src/state/saved-state\\.ts$'],
@@ -22,7 +22,8 @@ const allowed = {
     '^src/workspaces/lock\\.ts$',
   ],
   reports: ['^src/runs/', '^src/queue/'],
-  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
+  github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/(outbox|complaints)\\.ts$'],
+  operating: ['^src/runs/', '^src/state/', '^src/queue/outbox\\.ts$'],
   web: [],
 };
 

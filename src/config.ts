@@ -37,6 +37,11 @@ const variables = z.object({
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .optional()
     .describe('address under which people reach Signalbox'),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'must be 16 characters or more, without blanks (openssl rand -hex 16)')
+    .optional()
+    .describe('bearer token that /metrics asks for; without it anybody who reaches the port may read them'),
   LOG_LEVEL: z
     .enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal'])
     .default('info')
@@ -81,6 +86,7 @@ const variables = z.object({
     min: 1,
     max: 10_000,
   }).default(80),
+  GITHUB_CONTENT_PER_HOUR: number('the same per hour', { min: 1, max: 15_000 }).default(500),
 });
 
 export type Role = 'web' | 'worker';
@@ -102,6 +108,7 @@ export interface Config {
   host: string | undefined;
   port: number;
   publicUrl: string | undefined;
+  metricsToken: string | undefined;
   logLevel: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal';
   logFormat: 'pretty' | 'json';
   /** Absolute. */
@@ -119,6 +126,7 @@ export interface Config {
   planEnv: string[];
   terraformReleasesUrl: string;
   githubContentPerMinute: number;
+  githubContentPerHour: number;
 }
 
 /** What is wrong with the environment: one line a variable, fit for stderr. */
@@ -177,6 +185,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     host: v.HOST,
     port: v.PORT,
     publicUrl: v.PUBLIC_URL?.replace(/\/+$/, ''),
+    metricsToken: v.METRICS_TOKEN,
     logLevel: v.LOG_LEVEL,
     logFormat: v.LOG_FORMAT ?? (process.stdout.isTTY ? 'pretty' : 'json'),
     dataDirectory: resolve(v.DATA_DIR),
@@ -192,6 +201,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
+    githubContentPerHour: v.GITHUB_CONTENT_PER_HOUR,
   };
 }
 

@@ -7,6 +7,8 @@ import { Mirrors } from './git/mirror.js';
 import { createTokenSource } from './github/git-tokens.js';
 import { MAX_WEBHOOK_BYTES } from './github/webhook.js';
 import { createLog, type Log } from './log.js';
+import { EXPOSITION_TYPE } from './operating/exposition.js';
+import { openOperatorView } from './operating/operator-view.js';
 import { DataDirectoryInUse, lockDataDirectory } from './process-lock.js';
 import { DispatchQueue } from './queue/dispatch-queue.js';
 import { openBackend } from './queue/open-backend.js';
@@ -17,6 +19,7 @@ import { WorkerWatch } from './recovery/worker-watch.js';
 import { startableStages } from './runs/startable.js';
 import { SavedState } from './state/saved-state.js';
 import { openEncryption, WrongEncryptionKey } from './variables/encryption-key.js';
+import { version } from './version.js';
 import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
@@ -100,6 +103,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     db,
     notifications,
     handlers: { ...web?.handlers, job: ({ job }) => dispatch.add(job) },
+    gate: web?.gate,
     log,
   });
   pump.start();
@@ -119,8 +123,16 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   watch.start();
   stops.push(() => watch.stop());
 
+  const view = await openOperatorView({
+    db,
+    version: await version(),
+    roles: config.roles,
+    workRoot: join(config.dataDirectory, 'work'),
+  });
   if (config.roles.includes('worker')) {
-    const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
+    const workerLog = log.child({ worker: config.workerName });
+    const shared = { config, record, encryption, mirrors, backend, workspaces, dispatch };
+    const worker = await startWorkerRole({ ...shared, log: workerLog });
     stops.push(() => worker.stop());
   }
   server = await startWebServer({
@@ -133,6 +145,8 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
         if (state.stopping) throw new NotReady('stops when its runs have ended');
       },
     },
+    waiting: () => view.waiting(),
+    metrics: { text: () => view.metrics(), contentType: EXPOSITION_TYPE, token: config.metricsToken },
     receiveWebhook: web?.receiveWebhook,
     maxBodyBytes: MAX_WEBHOOK_BYTES,
     onError: (error) => log.error({ err: error }, 'A request failed'),
@@ -141,7 +155,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     log.warn('PLAN_ENV is not set: speculative plans run without the variables that RUN_ENV lets in');
   }
   log.info(
-    { queue: backend.kind, roles: config.roles },
+    { queue: backend.kind, roles: config.roles, version: await version() },
     `Signalbox listens on port ${server.port}, for ${config.githubUrl}`,
   );
 }

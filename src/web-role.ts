@@ -9,8 +9,10 @@ import { recheckApply } from './github/recheck.js';
 import { answerWebhook } from './github/webhook.js';
 import type { Log } from './log.js';
 import { type OctokitFor, octokitClass } from './octokit.js';
+import { Complaints } from './queue/complaints.js';
+import type { Gate } from './queue/gate.js';
 import type { EffectHandlers } from './queue/outbox-pump.js';
-import { createReportHandlers } from './reports/publisher.js';
+import { createReports } from './reports/publisher.js';
 import type { Encryption } from './variables/encryption.js';
 import type { ReceiveWebhook } from './web/server.js';
 
@@ -70,6 +72,8 @@ export interface WebRole {
   receiveWebhook: ReceiveWebhook;
   /** What it does of what the outbox has. */
   handlers: EffectHandlers;
+  /** What of that can't be done for now. */
+  gate: Gate;
   stop(): Promise<void>;
 }
 
@@ -97,17 +101,26 @@ export async function startWebRole(options: {
     concurrency: DELIVERY_CONCURRENCY,
   });
   deliveries.start();
+  const complaints = new Complaints(log);
+  const reports = createReports({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin });
   const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
   return {
     receiveWebhook: (request) =>
       answerWebhook(
-        { db, verify: (body, signature) => probot.webhooks.verify(body, signature), events: webhookEvents, log },
+        {
+          db,
+          verify: (body, signature) => probot.webhooks.verify(body, signature),
+          events: webhookEvents,
+          log,
+          complaints,
+        },
         request,
       ),
     handlers: {
-      ...createReportHandlers({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin }),
+      ...reports.handlers,
       apply_check: ({ run }) => recheckApply({ ...services, octokitFor }, run),
     },
+    gate: reports.gate,
     stop: async () => {
       await deliveries.stop();
       await stopServingTokens();

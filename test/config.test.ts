@@ -44,6 +44,8 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['PORT', 'http'],
     ['PUBLIC_URL', 'signalbox.acme.com'],
     ['PUBLIC_URL', 'ftp://signalbox.acme.com'],
+    ['METRICS_TOKEN', 'too short'],
+    ['METRICS_TOKEN', 'long enough, but with blanks'],
     ['LOG_LEVEL', 'loud'],
     ['LOG_FORMAT', 'xml'],
     ['DATABASE_URL', 'mysql://localhost/signalbox'],
@@ -61,6 +63,7 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['PLAN_ENV', 'AWS_*_KEY'],
     ['TERRAFORM_RELEASES_URL', 'releases.hashicorp.com'],
     ['GITHUB_CONTENT_PER_MINUTE', '0'],
+    ['GITHUB_CONTENT_PER_HOUR', '15001'],
   ])('%s=%s', (name, value) => {
     const lines = complaints({ ...app, [name]: value });
     expect(lines).toEqual([expect.stringMatching(new RegExp(`^${name} [^\\n]+$`))]);

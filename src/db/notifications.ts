@@ -25,13 +25,16 @@ export class Notifications {
   readonly #emitter = new EventEmitter().setMaxListeners(0);
   readonly #connectionString: string;
   readonly #onError: (error: Error) => void;
+  readonly #onRecovery: () => void;
   #client: pg.Client | undefined;
   #closed = false;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(connectionString: string, onError: (error: Error) => void) {
+  /** `onError` hears that the connection broke, `onRecovery` that there is another. */
+  constructor(connectionString: string, onError: (error: Error) => void, onRecovery: () => void = () => undefined) {
     this.#connectionString = connectionString;
     this.#onError = onError;
+    this.#onRecovery = onRecovery;
   }
 
   async start(): Promise<void> {
@@ -89,7 +92,10 @@ export class Notifications {
   #retryLater(): void {
     this.#retry = setTimeout(() => {
       this.start().then(
-        () => this.#wakeAll(),
+        () => {
+          this.#onRecovery();
+          this.#wakeAll();
+        },
         () => this.#closed || this.#retryLater(),
       );
     }, RECONNECT_MS);

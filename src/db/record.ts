@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { sql } from 'kysely';
 import type { Log } from '../log.js';
+import { Complaints } from '../queue/complaints.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
 import { migrate } from './migrate.js';
 import { Notifications } from './notifications.js';
@@ -41,10 +42,13 @@ export async function openRecord(options: {
   if (options.databaseUrl === undefined)
     embedded = await startEmbeddedPostgres(join(options.dataDirectory, 'postgres'));
   const url = embedded?.url ?? options.databaseUrl ?? '';
-  const onError = (error: Error) => log.warn({ err: { message: error.message } }, 'A connection to PostgreSQL broke');
+  const complaints = new Complaints(log);
+  const onError = (error: Error) => complaints.raise('postgres', 'Connections to PostgreSQL break', error);
   const pool = createPool({ connectionString: url, max: BASE_CONNECTIONS + options.slots, onError });
   const db = createDb(pool);
-  const notifications = new Notifications(url, onError);
+  const notifications = new Notifications(url, onError, () =>
+    complaints.settle('postgres', 'PostgreSQL can be reached again'),
+  );
   try {
     await waitFor(db, log);
     await migrate(db);
@@ -74,15 +78,17 @@ async function ping(db: Db): Promise<void> {
 
 async function waitFor(db: Db, log: Log): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
+  const complaints = new Complaints(log);
   for (let pause = FIRST_RETRY_MS; ; pause = Math.min(pause * 2, 5_000)) {
     try {
-      return await ping(db);
+      await ping(db);
+      return complaints.settle('postgres', 'PostgreSQL answers');
     } catch (error) {
       const reason = describe(error);
       if (Date.now() > deadline || !isTemporary(error)) {
         throw new RecordUnavailable(`PostgreSQL at DATABASE_URL can't be used: ${reason}`);
       }
-      log.warn(`PostgreSQL does not answer yet (${reason}); trying again`);
+      complaints.raise('postgres', 'PostgreSQL does not answer yet: it is tried for a minute', error);
       await new Promise((resolve) => setTimeout(resolve, pause));
     }
   }

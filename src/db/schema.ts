@@ -21,6 +21,7 @@ export interface Database {
   check_runs: CheckRunsTable;
   git_tokens: GitTokensTable;
   workers: WorkersTable;
+  github_budgets: GitHubBudgetsTable;
 }
 
 /** `jsonb`: read as T, written as JSON text (an array given to pg as it is would become a PostgreSQL array). */
@@ -304,6 +305,17 @@ interface WorkersTable {
   seen_at: Generated<Date>;
   stopped_at: Optional<Date>;
   lost_at: Optional<Date>;
+}
+
+interface GitHubBudgetsTable {
+  installation_id: number;
+  writes: Generated<Date[]>;
+  closed_until: Optional<Date>;
+  failing_since: Optional<Date>;
+  failure: Optional<string>;
+  rate_limit: Optional<number>;
+  rate_remaining: Optional<number>;
+  rate_reset: Optional<Date>;
 }
 
 export type Repository = Selectable<RepositoriesTable>;

@@ -1,38 +1,27 @@
 import type { Tx } from '../db/pool.js';
-import type { PullRequest, Workspace } from '../db/schema.js';
+import type { PullRequest } from '../db/schema.js';
 import { applyWorkspace, type Outcome } from './apply.js';
+import type { Answer, CommandRequest } from './command-request.js';
 import type { RepositoryScope } from './handling.js';
 import { lookAtHead, planHead } from './head.js';
+import { lockWorkspaces, unlockWorkspaces } from './lock.js';
+import { mayAdminister } from './permissions.js';
 import { unmetRequirements } from './requirements.js';
-import { nothingToStop, stopRuns } from './stop.js';
+import { nothingToStop, type StopVerb, stopped, stopRuns } from './stop.js';
 import { shortSha } from './words.js';
-
-/** A command by somebody who may give it, about workspaces that exist. */
-export interface CommandRequest {
-  verb: 'plan' | 'apply' | 'discard' | 'cancel';
-  /** As GitHub has it now. */
-  pullRequest: PullRequest;
-  /** Those that were named, or all of the repository's. */
-  workspaces: Workspace[];
-  named: boolean;
-  /** GitHub login. */
-  actor: string;
-  /** When it was written, by GitHub's clock. */
-  askedAt: Date;
-  /** When we heard of it, by ours. */
-  receivedAt: Date;
-}
-
-/** What became of a command as a whole, or of each workspace that it was about. */
-export type Answer = { refused: string } | { outcomes: Outcome[]; named: boolean };
 
 /** Asks GitHub what has to be known for a command; what is yielded then follows it within a transaction. */
 export async function prepareCommand(
   scope: RepositoryScope,
   request: CommandRequest,
 ): Promise<(tx: Tx) => Promise<Answer>> {
-  const { verb, pullRequest } = request;
-  if (verb === 'discard' || verb === 'cancel') return (tx) => stop(tx, verb, request);
+  const { verb, pullRequest, actor } = request;
+  if (verb === 'discard' || verb === 'cancel' || verb === 'force-cancel') return (tx) => stop(tx, verb, request);
+  if (verb === 'lock') return (tx) => lockWorkspaces(tx, request);
+  if (verb === 'unlock') {
+    const isAdmin = await mayAdminister(scope, actor);
+    return (tx) => unlockWorkspaces(tx, request, isAdmin);
+  }
   const refused = whyNotOpen(verb, pullRequest) ?? (await whyHeadMoved(scope, request));
   if (refused) return async () => ({ refused });
   return verb === 'plan' ? preparePlan(scope, request) : prepareApply(scope, request);
@@ -120,7 +109,7 @@ async function prepareApply(scope: RepositoryScope, request: CommandRequest): Pr
   };
 }
 
-async function stop(tx: Tx, verb: 'discard' | 'cancel', request: CommandRequest): Promise<Answer> {
+async function stop(tx: Tx, verb: StopVerb, request: CommandRequest): Promise<Answer> {
   const { pullRequest, workspaces, named, actor } = request;
   const outcomes: Outcome[] = [];
   for (const workspace of workspaces) {
@@ -130,6 +119,6 @@ async function stop(tx: Tx, verb: 'discard' | 'cancel', request: CommandRequest)
   }
   if (outcomes.length > 0) return { outcomes, named };
   return {
-    refused: `#${pullRequest.number} has no unfinished run that could be ${verb === 'discard' ? 'discarded' : 'canceled'}.`,
+    refused: `#${pullRequest.number} has no unfinished run that could be ${stopped(verb)}.`,
   };
 }

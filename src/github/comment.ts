@@ -5,14 +5,17 @@ import { enqueue } from '../queue/outbox.js';
 import { loadSettings, workspacesOf } from '../workspaces/sync.js';
 import type { Outcome } from './apply.js';
 import { type Command, parseCommand } from './command.js';
-import { type Answer, prepareCommand } from './commands.js';
+import type { Answer } from './command-request.js';
+import { prepareCommand } from './commands.js';
 import { findBranch } from './commits.js';
 import type { Received } from './handling.js';
 import { HELP } from './help.js';
-import { mayWrite } from './permissions.js';
+import { mayAdminister, mayWrite } from './permissions.js';
 import { fetchPullRequest } from './pull-requests.js';
 import { takeSettings } from './settings.js';
 import { code, enumerate } from './words.js';
+
+const REASON_HINT = ' If the reason begins with that, put a colon before it: `/lock: the reason`.';
 
 /** A command that is handled later than this is refused: it was meant for another time. */
 const MAX_AGE_MINUTES = 10;
@@ -45,6 +48,7 @@ export async function comment(event: Received<'issue_comment.created'>): Promise
     pullRequest: await fetchPullRequest(event, payload.issue.number),
     workspaces: asked ? workspaces.filter(({ name }) => asked.includes(name)) : workspaces,
     named: asked !== undefined,
+    reason: known.reason,
     actor: payload.comment.user?.login ?? payload.sender.login,
     askedAt: new Date(payload.comment.created_at),
     receivedAt: event.receivedAt,
@@ -70,7 +74,11 @@ async function refusalOf(
 ): Promise<string | undefined> {
   const { payload, db } = event;
   const login = payload.comment.user?.login ?? payload.sender.login;
-  if (!(await mayWrite(event, login))) {
+  if (command.verb === 'force-cancel') {
+    if (!(await mayAdminister(event, login))) {
+      return 'Only people with admin access to this repository may `force-cancel`: ask one of them.';
+    }
+  } else if (!(await mayWrite(event, login))) {
     return `Only people with write access to this repository may \`${command.verb}\`: ask one of them.`;
   }
   const { rows } = await sql<{ minutes: number }>`
@@ -80,9 +88,9 @@ async function refusalOf(
     return `This \`${command.verb}\` reached Signalbox ${Math.floor(minutes)} minutes late, so it wasn't followed: look at the present state, then ask again.`;
   }
   if ('unknown' in command) {
-    const names = enumerate(command.unknown.map(code));
+    const names = enumerate(command.unknown.map((name) => code(name)));
     const known = workspaces.length === 0 ? 'none' : enumerate(workspaces.map(({ name }) => code(name)));
-    return `There is no workspace ${names} here. The workspaces are: ${known}.`;
+    return `There is no workspace ${names} here. The workspaces are: ${known}.${command.verb === 'lock' ? REASON_HINT : ''}`;
   }
   return undefined;
 }
@@ -92,9 +100,10 @@ function toReply(verb: string, result: Answer): Reply {
   if ('refused' in result) return { reaction: 'confused', body: result.refused };
   const refused = result.outcomes.filter((outcome): outcome is Outcome & { done: false } => !outcome.done);
   const done = result.outcomes.length - refused.length;
-  const body = result.named || done === 0 ? reasons(refused) : undefined;
+  const why = result.named || done === 0 ? reasons(refused) : undefined;
   const finished = verb === 'apply' || verb === 'plan' ? 'rocket' : '+1';
-  return { reaction: done > 0 ? finished : 'confused', body };
+  const body = [...(result.told ?? []), why].filter(Boolean).join('\n\n');
+  return { reaction: done > 0 ? finished : 'confused', body: body === '' ? undefined : body };
 }
 
 function reasons(refused: readonly { workspace: string; reason: string }[]): string | undefined {

@@ -3,6 +3,8 @@ import { type Notifications, notify, wakeUp } from '../db/notifications.js';
 import type { Db } from '../db/pool.js';
 import type { Delivery } from '../db/schema.js';
 import type { Log } from '../log.js';
+import { Complaints } from '../queue/complaints.js';
+import type { NotedEvent } from '../runs/noted.js';
 import { isPassing } from './failures.js';
 import { ClaimLost, Handling, handleWith } from './handling.js';
 
@@ -62,16 +64,17 @@ export class DeliveryProcessor {
   readonly #options: Required<DeliveryProcessorOptions>;
   readonly #active = new Set<Promise<void>>();
   readonly #retries = new Set<NodeJS.Timeout>();
+  readonly #complaints: Complaints;
   #filling: Promise<void> | undefined;
   #isFilling = false;
   #again = false;
   #stopped = true;
-  #failing = false;
   #unsubscribe: () => void = () => undefined;
   #poll: NodeJS.Timeout | undefined;
 
   constructor(options: DeliveryProcessorOptions) {
     this.#options = { leaseSeconds: 30, retryMs: 1_000, pollMs: 5_000, ...options };
+    this.#complaints = new Complaints(options.log);
   }
 
   start(): void {
@@ -108,10 +111,9 @@ export class DeliveryProcessor {
           if (!delivery) break;
           this.#begin(delivery);
         }
-        this.#failing = false;
+        this.#complaints.settle('record', 'Deliveries can be read again');
       } catch (error) {
-        if (!this.#failing) this.#options.log.warn({ err: error }, 'Deliveries wait: the database does not answer');
-        this.#failing = true;
+        this.#complaints.raise('record', 'Deliveries wait: the database does not answer', error);
       }
     }
     // In the same breath as the last look at #again: a wake-up in between would be lost.
@@ -135,12 +137,23 @@ export class DeliveryProcessor {
       const event = { id: delivery.guid, name: delivery.event, payload: JSON.parse(delivery.body) };
       await handleWith(handling, () => receive(event as never));
       if (!handling.done) await handling.commit(async () => undefined);
+      if (delivery.attempts > 1) this.#complaints.settle('outage', 'Deliveries that had to wait are handled again');
     } catch (error) {
       if (handling.done) this.#log(delivery).error({ err: error }, 'A handler failed after it was done');
       else await this.#failed(delivery, error);
     } finally {
       clearInterval(renewal);
+      this.#tell(delivery, handling);
     }
+  }
+
+  #tell(delivery: Delivery, { done, events }: Handling): void {
+    if (!done) return;
+    const log = this.#log(delivery);
+    log.debug('A delivery was handled');
+    const created = events.filter(({ type }) => type === 'created').map(({ run }) => run);
+    if (created.length > 0) log.info({ runs: created }, 'Runs created');
+    for (const event of events.filter(({ type }) => type !== 'created')) log.info(fieldsOf(event), 'Run moved');
   }
 
   async #failed(delivery: Delivery, error: unknown): Promise<void> {
@@ -150,7 +163,8 @@ export class DeliveryProcessor {
     const givenUp = failures >= MAX_FAILURES;
     const pause = Math.min(MAX_PAUSE_MS, this.#options.retryMs * 2 ** Math.min(delivery.attempts - 1, 16));
     if (givenUp) this.#log(delivery).error({ err: error }, 'A delivery was given up');
-    else if (delivery.attempts === 1 || !passing) this.#log(delivery).warn({ err: error }, 'A delivery is tried again');
+    else if (passing) this.#complainOf(delivery, error);
+    else this.#log(delivery).warn({ err: error }, 'A delivery is tried again');
     try {
       await release(this.#options.db, delivery, { error: describe(error), failures, givenUp, pause });
     } catch {
@@ -158,6 +172,14 @@ export class DeliveryProcessor {
       return;
     }
     if (!givenUp && !this.#stopped) this.#wakeIn(pause);
+  }
+
+  /** An outage meets every repository: it is logged once for each sort of failure, with one delivery as an example. */
+  #complainOf(delivery: Delivery, error: unknown): void {
+    const { name, status, code } = error as { name?: string; status?: unknown; code?: unknown };
+    const message = 'A delivery has to wait, as others may: they are tried until they can be handled';
+    this.#complaints.raise('outage', message, error, namesOf(delivery), [name, status, code].join(' '));
+    this.#log(delivery).debug({ err: error }, 'A delivery is tried again');
   }
 
   #wakeIn(ms: number): void {
@@ -169,8 +191,24 @@ export class DeliveryProcessor {
   }
 
   #log(delivery: Delivery): Log {
-    return this.#options.log.child({ delivery: delivery.guid, event: delivery.event, attempt: delivery.attempts });
+    return this.#options.log.child({ ...namesOf(delivery), attempt: delivery.attempts });
   }
+}
+
+function namesOf({ guid, event, body }: Delivery): object {
+  return { delivery: guid, event, repository: repositoryIn(body) };
+}
+
+function repositoryIn(body: string): string | undefined {
+  try {
+    return (JSON.parse(body) as { repository?: { full_name?: string } }).repository?.full_name;
+  } catch {
+    return undefined;
+  }
+}
+
+function fieldsOf({ run, type, state, actor }: NotedEvent): object {
+  return { run, what: type, state, actor };
 }
 
 /**

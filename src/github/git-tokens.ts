@@ -4,6 +4,7 @@ import type { Db } from '../db/pool.js';
 import { TokenRefused } from '../git/git-error.js';
 import type { Log } from '../log.js';
 import type { InstallationOctokit } from '../octokit.js';
+import { Complaints } from '../queue/complaints.js';
 import type { Encryption } from '../variables/encryption.js';
 import { isPassing, TryLater } from './failures.js';
 import { repository as findRepository, forgetGitToken } from './repositories.js';
@@ -92,6 +93,7 @@ export function serveTokens(options: {
   log: Log;
 }): () => Promise<void> {
   const { db, notifications, log } = options;
+  const complaints = new Complaints(log);
   let again = false;
   let isWorking = false;
   let working: Promise<void> | undefined;
@@ -99,9 +101,11 @@ export function serveTokens(options: {
     while (again) {
       again = false;
       try {
-        for (const id of await unanswered(db)) await answer(options, id);
+        const asked = await unanswered(db);
+        for (const id of asked) await answer(options, id);
+        if (asked.length > 0) complaints.settle('tokens', 'Workers get their git tokens again');
       } catch (error) {
-        log.warn({ err: error }, "A worker's request for a git token waits");
+        complaints.raise('tokens', "A worker's request for a git token waits", error);
       }
     }
     isWorking = false;

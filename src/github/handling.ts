@@ -6,6 +6,7 @@ import type { Delivery, Repository } from '../db/schema.js';
 import type { Mirrors } from '../git/mirror.js';
 import type { Log } from '../log.js';
 import type { InstallationOctokit } from '../octokit.js';
+import { type NotedEvent, notedIn } from '../runs/noted.js';
 import { isRefusedToken } from './failures.js';
 import { followRepository } from './repositories.js';
 
@@ -54,6 +55,8 @@ export class Handling {
   readonly #db: Db;
   readonly delivery: Delivery;
   done = false;
+  /** What has happened to runs. */
+  events: readonly NotedEvent[] = [];
   /** What the handler threw: kept here, because Probot would log it a second time and wrap it. */
   error: unknown;
 
@@ -65,6 +68,7 @@ export class Handling {
   async commit<T>(changes: (tx: Tx) => Promise<T>): Promise<T> {
     const { id, guid, attempts } = this.delivery;
     if (this.done) throw new Error(`Delivery ${guid} is done already.`);
+    let events = this.events;
     const result = await this.#db.transaction().execute(async (tx) => {
       const marked = await tx
         .updateTable('deliveries')
@@ -75,9 +79,12 @@ export class Handling {
         .returning('id')
         .executeTakeFirst();
       if (!marked) throw new ClaimLost(guid);
-      return changes(tx);
+      const changed = await changes(tx);
+      events = notedIn(tx);
+      return changed;
     });
     this.done = true;
+    this.events = events;
     return result;
   }
 }

@@ -49,7 +49,7 @@ export async function lookAtHead(
     return { sha: head.sha, message, settings, changed, problems, editsSettings };
   } catch (error) {
     if (!(error instanceof CommitGone)) throw error;
-    scope.log.info({ sha: head.sha }, 'A commit is gone: nothing is planned');
+    scope.log.info({ commit: head.sha }, 'A commit is gone: nothing is planned');
     return undefined;
   }
 }

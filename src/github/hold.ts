@@ -4,6 +4,7 @@ import { enqueue } from '../queue/outbox.js';
 import { discardRun } from '../runs/actions.js';
 import { createRun } from '../runs/create.js';
 import { enqueueNextRun } from '../runs/next.js';
+import { tellConcerned } from '../workspaces/lock.js';
 import { contains, messageOf } from './commits.js';
 import { TryLater } from './failures.js';
 import type { RepositoryScope } from './handling.js';
@@ -73,14 +74,36 @@ export async function resolveHolds(tx: Tx, pullRequest: PullRequest, actor: stri
     // A merge into a branch that the workspace doesn't follow doesn't bring the change to it.
     if (end.merge && workspace.branch === pullRequest.base_ref) {
       await resolveMerged(tx, workspace, pullRequest, actor, end.merge, end.withMerge);
-    } else await stopAutoApply(tx, workspace);
-    await tx
-      .updateTable('workspaces')
-      .set({ held_pull_request: null, held_head_sha: null })
-      .where('id', '=', workspace.id)
-      .execute();
-    await enqueueNextRun(tx, workspace.id);
+      await clearHold(tx, workspace);
+      await enqueueNextRun(tx, workspace.id);
+    } else await endHold(tx, workspace);
   }
+}
+
+/** Ends a hold without a merge: the pending runs go on, and don't apply by themselves, since they may undo what was applied. */
+export async function endHold(tx: Tx, workspace: Workspace): Promise<void> {
+  await clearHold(tx, workspace);
+  await tx
+    .updateTable('runs')
+    .set({ auto_apply: false })
+    .where('workspace_id', '=', workspace.id)
+    .where('state', '=', 'pending')
+    .where('auto_apply', '=', true)
+    .execute();
+  await enqueueNextRun(tx, workspace.id);
+  await tellConcerned(tx, workspace);
+  const number = workspace.held_pull_request;
+  if (number !== null) {
+    await enqueue(tx, { kind: 'pull_request_report', repository: workspace.repository_id, number });
+  }
+}
+
+async function clearHold(tx: Tx, workspace: Workspace): Promise<void> {
+  await tx
+    .updateTable('workspaces')
+    .set({ held_pull_request: null, held_head_sha: null })
+    .where('id', '=', workspace.id)
+    .execute();
 }
 
 async function resolveMerged(
@@ -110,18 +133,6 @@ async function resolveMerged(
     const reason = `#${number} was applied and is merged as ${shortSha(merge.sha)}, which this commit doesn't contain: the run of the merge takes its place.`;
     await discardRun(tx, run, reason);
   }
-}
-
-async function stopAutoApply(tx: Tx, workspace: Workspace): Promise<void> {
-  const runs = await tx
-    .updateTable('runs')
-    .set({ auto_apply: false })
-    .where('workspace_id', '=', workspace.id)
-    .where('state', '=', 'pending')
-    .where('auto_apply', '=', true)
-    .returning('id')
-    .execute();
-  for (const run of runs) await enqueue(tx, { kind: 'run_report', run: run.id });
 }
 
 function heldFor(db: Tx | RepositoryScope['db'], { repository_id, number }: PullRequest): Promise<Workspace[]> {

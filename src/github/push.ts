@@ -27,7 +27,7 @@ export async function push(event: Received<'push'>): Promise<void> {
   if (settingsSha === repository.settings_sha && !(await isFollowed(event, branch))) return;
   const mirror = event.mirrors.of(repository);
   if (!(await hasCommit(mirror, payload.after))) {
-    event.log.info({ sha: payload.after }, 'A pushed commit is gone: no runs');
+    event.log.info({ commit: payload.after }, 'A pushed commit is gone: no runs');
     return;
   }
   const [settings, changed, cleared] = await Promise.all([

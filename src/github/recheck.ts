@@ -2,7 +2,7 @@ import type { Tx } from '../db/pool.js';
 import type { PullRequest, Run, Workspace } from '../db/schema.js';
 import type { InstallationOctokit, OctokitFor } from '../octokit.js';
 import { enqueue } from '../queue/outbox.js';
-import { findRun } from '../runs/store.js';
+import { findRun, lockRun } from '../runs/store.js';
 import { transition } from '../runs/transition.js';
 import type { RepositoryScope, Services } from './handling.js';
 import { mayWrite } from './permissions.js';
@@ -26,7 +26,7 @@ export async function recheckApply(services: Services & { octokitFor: OctokitFor
 }
 
 async function decide(tx: Tx, runId: string, objection: string | undefined): Promise<void> {
-  const run = await tx.selectFrom('runs').selectAll().where('id', '=', runId).forUpdate().executeTakeFirstOrThrow();
+  const run = await lockRun(tx, runId);
   if (run.state !== 'confirmed') return;
   if (objection !== undefined) {
     await transition(tx, run, 'canceled', {}, { detail: objection });

@@ -65,7 +65,7 @@ async function failingChecks(scope: RepositoryScope, pullRequest: PullRequest, m
   const required = (await findBranch(scope, pullRequest.base_ref))?.requiredChecks ?? [];
   const begun = new Set(others.map((check) => check.name));
   const absent = required.filter((name) => !begun.has(name) && !own.has(name) && !isOurs(name));
-  return [...new Set([...failing, ...absent])].map(code);
+  return [...new Set([...failing, ...absent])].map((name) => code(name));
 }
 
 /** Names that only we report, also before we have. */

@@ -1,7 +1,17 @@
 import type { Tx } from '../db/pool.js';
 import type { PullRequest, Run, Workspace } from '../db/schema.js';
-import { cancelRun, discardRun, whatBecameOf } from '../runs/actions.js';
+import { cancelRun, discardRun, forceCancelRun, whatBecameOf } from '../runs/actions.js';
 import type { Outcome } from './apply.js';
+
+export type StopVerb = 'discard' | 'cancel' | 'force-cancel';
+
+const STOP = { discard: discardRun, cancel: cancelRun, 'force-cancel': forceCancelRun };
+const STOPPED = { discard: 'discarded', cancel: 'canceled', 'force-cancel': 'force-canceled' };
+
+/** 'discarded', 'canceled' or 'force-canceled'. */
+export function stopped(verb: StopVerb): string {
+  return STOPPED[verb];
+}
 
 /**
  * Discards or cancels a workspace's runs that belong to a pull request: its own, and once it is merged the runs of the
@@ -9,7 +19,7 @@ import type { Outcome } from './apply.js';
  */
 export async function stopRuns(
   tx: Tx,
-  verb: 'discard' | 'cancel',
+  verb: StopVerb,
   pullRequest: PullRequest,
   workspace: Workspace,
   actor: string,
@@ -21,19 +31,22 @@ export async function stopRuns(
   let done = false;
   // The newest first: else each end would queue the next one.
   for (const run of unfinished) {
-    const result = await (verb === 'discard' ? discardRun : cancelRun)(tx, run, reason, actor);
+    const result = await STOP[verb](tx, run, reason, actor);
     if (result.done) done = true;
     else refusal = result.reason;
   }
   if (done) return { workspace: workspace.name, done: true };
-  const help = verb === 'discard' ? `: comment \`cancel ${workspace.name}\` to stop it` : '';
-  return { workspace: workspace.name, done: false, reason: `can't be ${past(verb)}: ${refusal}${help}` };
+  return {
+    workspace: workspace.name,
+    done: false,
+    reason: `can't be ${stopped(verb)}: ${refusal}${help(verb, workspace)}`,
+  };
 }
 
 /** What to tell somebody who named a workspace that has nothing to stop. */
 export async function nothingToStop(
   tx: Tx,
-  verb: 'discard' | 'cancel',
+  verb: StopVerb,
   pullRequest: PullRequest,
   workspace: Workspace,
 ): Promise<Outcome> {
@@ -60,6 +73,9 @@ function runsOf(tx: Tx, { repository_id, number, state, merge_commit_sha }: Pull
     .orderBy('sequence', 'desc');
 }
 
-function past(verb: 'discard' | 'cancel'): string {
-  return verb === 'discard' ? 'discarded' : 'canceled';
+/** What goes further than what was refused. */
+function help(verb: StopVerb, { name }: Workspace): string {
+  if (verb === 'discard') return `: comment \`cancel ${name}\` to stop it`;
+  if (verb === 'cancel') return `; if that doesn't end it, an administrator can comment \`force-cancel ${name}\``;
+  return '';
 }

@@ -1,5 +1,6 @@
 import type { Db } from '../db/pool.js';
 import type { Log } from '../log.js';
+import type { Complaints } from '../queue/complaints.js';
 import { recordDelivery } from './deliveries.js';
 
 /** GitHub sends no more, in bytes. */
@@ -25,6 +26,8 @@ export interface WebhookOptions {
   /** Events that have a handler, as `push` or `check_run.rerequested`. The others aren't recorded. */
   events: ReadonlySet<string>;
   log: Log;
+  /** In an outage many webhooks meet the same error. */
+  complaints: Complaints;
 }
 
 /** Answers a webhook once it is in the record, where it is handled from; or says why it is not. */
@@ -50,9 +53,14 @@ export async function answerWebhook(options: WebhookOptions, request: WebhookReq
   try {
     const { id } = payload.repository ?? {};
     await recordDelivery(options.db, { guid, event, body, repositoryId: Number.isSafeInteger(id) ? id : undefined });
+    options.complaints.settle('webhooks', 'Deliveries are recorded again');
+    options.log.debug({ delivery: guid, event, action: payload.action }, 'A delivery was recorded');
     return { status: 202, text: 'Recorded.' };
   } catch (error) {
-    options.log.error({ err: error, delivery: guid, event }, 'A delivery could not be recorded');
+    const names = { delivery: guid, event };
+    const message = 'A delivery could not be recorded: GitHub has it, as it has others that come meanwhile';
+    options.complaints.raise('webhooks', message, error, names);
+    options.log.debug({ err: error, ...names }, 'A delivery could not be recorded');
     return { status: 503, text: 'The delivery could not be recorded: redeliver it later.' };
   }
 }

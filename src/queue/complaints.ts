@@ -1,5 +1,6 @@
 /** The part of a logger that the queue needs. */
 export interface QueueLog {
+  debug?(fields: object, message: string): void;
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;
   error(fields: object, message: string): void;
@@ -24,15 +25,17 @@ export class Complaints {
     this.#log = log;
   }
 
-  /** `subject`: what fails, told apart from other things that fail. */
-  raise(subject: string, message: string, error: unknown): void {
+  /**
+   * `subject`: what fails, told apart from other things that fail. `fields`: the example that is logged. `cause`: what tells
+   * this failure from others of the subject, where the error's text says too much for that.
+   */
+  raise(subject: string, message: string, error: unknown, fields: object = {}, cause = causeOf(error)): void {
     const causes = this.#logged.get(subject) ?? new Map<string, number>();
     this.#logged.set(subject, causes);
-    const cause = causeOf(error);
     if (Date.now() - (causes.get(cause) ?? Number.NEGATIVE_INFINITY) < REPEAT_MS) return;
     if (causes.size >= MANY) causes.clear();
     causes.set(cause, Date.now());
-    this.#log.warn({ err: error }, message);
+    this.#log.warn({ ...fields, err: error }, message);
   }
 
   /** It works again. Says so if there was a complaint. */

@@ -5,7 +5,7 @@ import { planDied } from '../runs/interrupted-plan.js';
 import { lockRun } from '../runs/store.js';
 import { transition } from '../runs/transition.js';
 import type { SavedState } from '../state/saved-state.js';
-import { lockWorkspace } from '../workspaces/lock.js';
+import { lockForDanger } from '../workspaces/lock.js';
 
 export interface LostWorker {
   id: string;
@@ -63,7 +63,7 @@ export async function declareLost(
 
 async function endLostApply(tx: Tx, run: Run, { name, silent }: LostWorker, savedState: SavedState): Promise<Run> {
   const reason = `Worker ${name} was lost while it applied ${run.id}: something of it may still run there. Make sure that no Terraform is left on ${name}, look at what was applied, then unlock.`;
-  await lockWorkspace(tx, run.workspace_id, { by: null, reason, run: run.id });
+  await lockForDanger(tx, run.workspace_id, { reason, run: run.id });
   const error = `Worker ${name} was lost while it applied: no sign of life for ${silent} s. Its credentials for the state were revoked, and the workspace is locked.`;
   const progress = run.progress && { ...run.progress, unsaved: await savedState.unsaved(tx, run) };
   const columns = progress ? { progress: JSON.stringify(progress) } : {};

@@ -48,4 +48,8 @@ export interface RunReport {
   applyOutput?: LongText | string | undefined;
   /** For a pending run. */
   queue?: QueueExplanation | undefined;
+  /** The pull request whose comments reach the run: its own, or the one that was merged as its commit. */
+  conversation?: number | undefined;
+  /** For a run that was superseded: the one in its place, and GitHub's id of the check run that shows that. */
+  successor?: { run: string; githubId: number | undefined } | undefined;
 }

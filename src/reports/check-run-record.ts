@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { CheckRun, Repository } from '../db/schema.js';
 import type { InstallationOctokit } from '../octokit.js';
+import { RANK, type Rank } from '../queue/effect-order.js';
 import type { CheckRunContent } from './check-run-content.js';
 import type { ReportContext } from './context.js';
 import { mayHaveHappened, type RequestOptions } from './github-calls.js';
@@ -60,6 +61,7 @@ export async function settle(context: ReportContext, repository: Repository, row
 /**
  * Brings a check run on GitHub to `content`, unless that is what it shows. The row has to be settled.
  *
+ * @param urgency of its completion; before that it is progress
  * @returns the row as it is now, and what was done
  */
 export async function sendCheckRun(
@@ -68,6 +70,7 @@ export async function sendCheckRun(
   row: CheckRun,
   content: CheckRunContent,
   phase: string,
+  urgency: Rank,
 ): Promise<{ row: CheckRun; done: 'nothing' | 'created' | 'updated' }> {
   const mark: Mark = { status: content.status, phase, hash: digestOf(withoutAnnotations(content)), sure: true };
   if (row.github_id !== null && row.digest === writeMark(mark)) return { row, done: 'nothing' };
@@ -75,10 +78,10 @@ export async function sendCheckRun(
     await update(context, row, { tried_at: sql`now()`, digest: writeMark({ ...mark, sure: false }) });
   };
   try {
-    const final = content.status === 'completed' || row.github_id === null;
+    const rank = content.status === 'completed' ? urgency : RANK.progress;
     const { data, headers } = await context.calls.write(
       repository.installation_id,
-      { final, before },
+      { rank, before },
       (octokit, options) => send(octokit, repository, row, content, options),
     );
     const answer = { ...data, completed_at: data.completed_at ?? answeredAt(headers.date) };
@@ -126,8 +129,8 @@ async function findOnGitHub(
   repository: Repository,
   row: CheckRun,
 ): Promise<OnGitHub | undefined> {
-  const bot = await botLogin();
   return calls.read(repository.installation_id, async (octokit, options) => {
+    const bot = await botLogin();
     const pages = octokit.paginate.iterator(octokit.rest.checks.listForRef, {
       ...nameOf(repository),
       ref: row.head_sha,

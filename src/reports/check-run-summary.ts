@@ -1,10 +1,12 @@
 import type { PlanDifference, PlanSummary, Run, RunDiagnostic, RunEvent } from '../db/schema.js';
-import { isFinal, isHolding } from '../runs/machine.js';
+import { FORCE_CANCEL_AFTER_SECONDS } from '../runs/actions.js';
+import { isFinal } from '../runs/machine.js';
 import { canAnnotate, MAX_ANNOTATIONS } from './annotations.js';
 import { canApplyPlan } from './buttons.js';
 import type { RunReport } from './check-run-content.js';
 import { cutMiddle } from './long-text.js';
 import { boundedTable, code, fence, login, MAX_BYTES, oneLine, sentence, shorten, table } from './markdown.js';
+import { waiting } from './waiting.js';
 import {
   ACTIONS,
   cause,
@@ -49,15 +51,13 @@ function stateLine(run: Run, report: RunReport): string {
 }
 
 /** One sentence or two, in Markdown. */
-function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunReport): string {
+function stateDetail(run: Run, report: RunReport): string {
+  const { timeline } = report;
   const plan = run.plan_summary;
-  const canceling =
-    run.cancel_requested_at === null
-      ? ''
-      : ` ${login(run.cancel_requested_by ?? 'Signalbox')} asked to cancel: Terraform is being interrupted and saves what it has.`;
+  const canceling = beingCanceled(run, report);
   switch (run.state) {
     case 'pending':
-      return waiting(run, { queue, addresses, repository });
+      return waiting(run, report);
     case 'planning':
       return run.worker_id === null
         ? `${lastDetail(timeline, 'plan_died')} Nothing was changed: it is planned again as soon as a worker is free.`
@@ -88,14 +88,37 @@ function stateDetail(run: Run, { queue, timeline, addresses, repository }: RunRe
         .filter(Boolean)
         .join(' ');
     case 'canceled':
-    case 'discarded':
       return ending(run, timeline);
+    case 'discarded':
+      return run.superseded_by === null ? ending(run, timeline) : superseded(run.superseded_by, report);
   }
 }
 
 function lastDetail(timeline: RunEvent[], type: string): string {
   const detail = timeline.findLast((event) => event.type === type)?.detail;
   return detail ? sentence(detail) : '';
+}
+
+/** A cancel that doesn't work may be forced after a while; until then Terraform is left in peace. */
+function beingCanceled(run: Run, { conversation, addresses, repository }: RunReport): string {
+  if (run.cancel_requested_at === null) return '';
+  if (run.force_cancel_requested_at !== null) {
+    return ` ${login(run.force_cancel_requested_by ?? 'Signalbox')} asked to force the cancel: Terraform is being killed. ${INCOMPLETE}`;
+  }
+  const by = login(run.cancel_requested_by ?? 'Signalbox');
+  const from = new Date(run.cancel_requested_at.getTime() + FORCE_CANCEL_AFTER_SECONDS * 1_000);
+  const force =
+    conversation === undefined
+      ? ''
+      : ` If it hasn't ended by ${moment(from)} UTC, an administrator of this repository can comment ${code(`signalbox force-cancel ${run.settings.name}`)} on ${pullRequestLink(addresses, repository, conversation)}: that kills it, and its state may be incomplete.`;
+  return ` ${by} asked to cancel: Terraform is being interrupted and saves what it has.${force}`;
+}
+
+const INCOMPLETE = 'The state may be incomplete: Terraform had no time to save what it had done.';
+
+function superseded(successor: string, { successor: shown, addresses, repository }: RunReport): string {
+  const url = shown?.githubId ? checkRunUrl(addresses, repository, shown.githubId) : runUrl(addresses, successor);
+  return `A newer push took its place: [${code(successor)}](${url}). Nothing was applied.`;
 }
 
 /** A run that would have applied by itself says why it waits after all. */
@@ -120,54 +143,35 @@ function ending(run: Run, timeline: RunEvent[]): string {
     .filter(Boolean)
     .join(' ');
   const applied = run.progress !== null || timeline.some(({ type }) => type === 'apply_started');
-  const left = applied ? 'What was applied until then is in the state.' : 'Nothing was applied.';
-  return [by, reason, left].filter(Boolean).join(' ');
-}
-
-function waiting(
-  run: Run,
-  { queue, addresses, repository }: Pick<RunReport, 'queue' | 'addresses' | 'repository'>,
-): string {
-  const lines: string[] = [];
-  const heldFor = queue?.heldFor;
-  if (heldFor) {
-    lines.push(
-      `${pullRequestLink(addresses, repository, heldFor.pullRequest)} was applied and isn't merged yet, so ${code(run.settings.name)} is held for it: this commit doesn't contain its changes, and would plan to undo them. It goes on when that pull request is closed; when it is merged, the merge's own run takes over.`,
-    );
-  }
-  const first = queue?.waitsFor;
-  if (first) {
-    const url = first.githubId ? checkRunUrl(addresses, repository, first.githubId) : runUrl(addresses, first.run);
-    const state = `${stateWords(first.state)} since ${moment(first.since)} UTC`;
-    const ahead = queue.ahead + (isHolding(first.state) ? 1 : 0);
-    lines.push(
-      `Waiting for [${code(first.run)}](${url}): ${state}.${ahead > 1 ? ` ${ahead} runs are ahead in all.` : ''}`,
-    );
-    if (first.state === 'needs_confirmation') {
-      lines.push('It goes on when somebody with write access applies or discards that run.');
-    }
-  }
-  if (lines.length === 0) lines.push('Waiting for a worker with a free slot.');
-  return lines.join('\n\n');
+  const forced = run.force_cancel_requested_at !== null;
+  const left = applied
+    ? forced
+      ? INCOMPLETE
+      : 'What was applied until then is in the state.'
+    : 'Nothing was applied.';
+  const killed = forced ? `${login(run.force_cancel_requested_by ?? 'Signalbox')} forced the cancel.` : '';
+  return [by, killed, reason, left].filter(Boolean).join(' ');
 }
 
 /** What the reader can do now. */
-function nextStep(run: Run, { pullRequest, addresses, repository }: RunReport): string {
-  const comment = (verb: string) => `comment ${code(`signalbox ${verb} ${run.settings.name}`)}`;
+function nextStep(run: Run, { pullRequest, conversation, addresses, repository }: RunReport): string {
+  const command = (verb: string) => code(`signalbox ${verb} ${run.settings.name}`);
+  const comment = (verb: string) => `comment ${command(verb)}`;
   const on = pullRequest && ` on ${pullRequestLink(addresses, repository, pullRequest.number)}`;
+  const reached = conversation && ` on ${pullRequestLink(addresses, repository, conversation)}`;
   switch (run.state) {
     case 'needs_confirmation':
-      return `**Next:** press **Apply** or **Discard** above${on ? `, or ${comment('apply')} or ${code(`signalbox discard ${run.settings.name}`)}${on}` : ''}.`;
+      return `**Next:** press **Apply** or **Discard** above${on ? `, or ${comment('apply')} or ${command('discard')}${on}` : reached ? `, or ${comment('discard')}${reached}` : ''}.`;
     case 'planned':
       return canApplyPlan(run, pullRequest)
         ? `**Next:** press **Apply** above, or ${comment('apply')}${on}. What you approve is this plan: should a fresh one differ, it stops and shows how.`
         : '';
     case 'pending':
-      return on && !run.speculative ? `To drop it, ${comment('discard')}${on}.` : '';
+      return reached ? `To drop it, ${comment('discard')}${reached}.` : '';
     case 'planning':
     case 'confirmed':
     case 'applying':
-      return on && run.cancel_requested_at === null ? `To stop it, ${comment('cancel')}${on}.` : '';
+      return reached && run.cancel_requested_at === null ? `To stop it, ${comment('cancel')}${reached}.` : '';
     case 'plan_errored':
     case 'apply_errored':
       return on && pullRequest.state === 'open'
@@ -223,7 +227,7 @@ function progress(run: Run): string {
   return [
     `**${applied} of ${total}** changes were applied.`,
     failed > 0 ? `${failed} failed.` : '',
-    list('In flight when it ended', inFlight),
+    list(run.force_cancel_requested_at === null ? 'In flight when it ended' : 'In flight when it was killed', inFlight),
     unsaved ? list('Known to be done', done) : '',
     unsaved?.length
       ? `${list('Done or begun, but not in the saved state', unsaved)} **Look at these before you apply again:** what exists of them has to be imported (an \`import\` block will do) or removed by hand, else it is created a second time.`
@@ -311,6 +315,7 @@ const EVENT_WORDS: Record<string, string> = {
   cancel_requested: 'Cancel requested',
   plan_died: 'Plan died',
   handed_in: 'Worker is back',
+  force_cancel_requested: 'Force-cancel requested',
   canceled: 'Canceled',
 };
 /** Their details are shown elsewhere, or say nothing that the row doesn't. */

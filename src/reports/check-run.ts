@@ -1,13 +1,12 @@
 import type { Run } from '../db/schema.js';
-import { stateTitle } from '../runs/machine.js';
 import { annotationsOf } from './annotations.js';
 import { actionsOf, conclusionOf } from './buttons.js';
 import type { CheckRunContent, RunReport } from './check-run-content.js';
 import { summaryOf } from './check-run-summary.js';
 import { cutMiddle, type LongText, longText } from './long-text.js';
 import { byteLength, fence, fenceOverhead, MAX_BYTES, oneLine, shorten } from './markdown.js';
-import type { QueueExplanation } from './queue-explanation.js';
-import { done, plural, runUrl, toDo } from './words.js';
+import { waitingTitle } from './waiting.js';
+import { done, runUrl, toDo } from './words.js';
 
 const MAX_TITLE = 160;
 
@@ -29,7 +28,7 @@ export function runCheck(run: Run, report: RunReport): CheckRunContent {
     ...(conclusion && { conclusion }),
     ...(started && { started_at: started.toISOString() }),
     output: {
-      title: titleOf(run, report.queue),
+      title: titleOf(run, report),
       summary: summaryOf(run, report),
       ...(text !== '' && { text }),
       annotations: annotationsOf(run.diagnostics ?? []),
@@ -38,13 +37,13 @@ export function runCheck(run: Run, report: RunReport): CheckRunContent {
   };
 }
 
-function titleOf(run: Run, queue: QueueExplanation | undefined): string {
-  return shorten(oneLine(longTitleOf(run, queue)), MAX_TITLE);
+function titleOf(run: Run, report: RunReport): string {
+  return shorten(oneLine(longTitleOf(run, report)), MAX_TITLE);
 }
 
-function longTitleOf(run: Run, queue: QueueExplanation | undefined): string {
+function longTitleOf(run: Run, { queue }: RunReport): string {
   const plan = run.plan_summary;
-  const canceling = run.cancel_requested_at !== null ? `, canceling as ${run.cancel_requested_by} asked` : '';
+  const canceling = cancelingTitle(run);
   switch (run.state) {
     case 'pending':
       return waitingTitle(queue);
@@ -67,21 +66,20 @@ function longTitleOf(run: Run, queue: QueueExplanation | undefined): string {
     case 'apply_errored':
       return `Apply errored${progressOf(run)}: ${errorOf(run)}`;
     case 'discarded':
-      return 'Discarded';
+      return run.superseded_by === null ? 'Discarded' : `Superseded by ${run.superseded_by}`;
     case 'canceled':
-      return `Canceled${run.cancel_requested_by ? ` by ${run.cancel_requested_by}` : ''}${progressOf(run)}`;
+      return `${canceledTitle(run)}${progressOf(run)}`;
   }
 }
 
-function waitingTitle(queue: QueueExplanation | undefined): string {
-  if (queue?.waitsFor) {
-    const { run, state } = queue.waitsFor;
-    const ahead = queue.ahead + (state === 'pending' ? 0 : 1);
-    const others = ahead > 1 ? ` and ${plural(ahead - 1, 'other run')}` : '';
-    return `Waiting for ${run} (${stateTitle(state)})${others}`;
-  }
-  if (queue?.heldFor) return `Held for pull request #${queue.heldFor.pullRequest}`;
-  return 'Waiting for a free worker';
+function cancelingTitle(run: Run): string {
+  if (run.force_cancel_requested_at !== null) return `, being killed as ${run.force_cancel_requested_by} asked`;
+  return run.cancel_requested_at !== null ? `, canceling as ${run.cancel_requested_by} asked` : '';
+}
+
+function canceledTitle(run: Run): string {
+  if (run.force_cancel_requested_at !== null) return `Force-canceled by ${run.force_cancel_requested_by}`;
+  return `Canceled${run.cancel_requested_by ? ` by ${run.cancel_requested_by}` : ''}`;
 }
 
 function progressOf({ progress }: Run): string {

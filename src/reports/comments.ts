@@ -1,4 +1,5 @@
 import type { Repository } from '../db/schema.js';
+import { RANK, type Rank } from '../queue/effect-order.js';
 import type { Reaction } from '../queue/outbox.js';
 import { findRepository, type ReportContext } from './context.js';
 import { replyComment, replyMarker } from './reply.js';
@@ -17,8 +18,8 @@ export async function findComment(
   marker: string,
   since: Date,
 ): Promise<number | undefined> {
-  const bot = await botLogin();
   return calls.read(repository.installation_id, async (octokit, options) => {
+    const bot = await botLogin();
     const pages = octokit.paginate.iterator(octokit.rest.issues.listComments, {
       owner: repository.owner,
       repo: repository.name,
@@ -40,7 +41,7 @@ export async function createComment(
   repository: Repository,
   number: number,
   body: string,
-  how: { final: boolean; before?: () => Promise<void> },
+  how: { rank: Rank; before?: () => Promise<void> },
 ): Promise<number> {
   const { data } = await calls.write(repository.installation_id, how, (octokit, options) =>
     octokit.rest.issues.createComment({
@@ -66,7 +67,7 @@ export async function reply(
   if (!repository) return;
   const since = new Date(Date.now() - REPLY_MEMORY_MS);
   if ((await findComment(context, repository, number, replyMarker(key), since)) !== undefined) return;
-  await createComment(context, repository, number, replyComment(key, body), { final: true });
+  await createComment(context, repository, number, replyComment(key, body), { rank: RANK.answer });
 }
 
 /** GitHub keeps one reaction of a kind by one account: saying it twice is saying it once. */
@@ -78,7 +79,7 @@ export async function react(
 ): Promise<void> {
   const repository = await findRepository({ calls, ...context }, repositoryId);
   if (!repository) return;
-  await calls.write(repository.installation_id, { final: true }, (octokit, options) =>
+  await calls.write(repository.installation_id, { rank: RANK.answer }, (octokit, options) =>
     octokit.rest.reactions.createForIssueComment({
       owner: repository.owner,
       repo: repository.name,

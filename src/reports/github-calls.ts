@@ -1,19 +1,21 @@
 import type { Log } from '../log.js';
 import type { InstallationOctokit, OctokitFor } from '../octokit.js';
-import { RetryLater } from '../queue/outbox-pump.js';
-import type { Budget } from './pacing.js';
+import { RANK, type Rank } from '../queue/effect-order.js';
+import { GateClosed, RetryLater } from '../queue/outbox-pump.js';
+import type { Budget } from './budget.js';
+import type { InstallationGate } from './installation-gate.js';
+import { rateLimitPause, readRateLimit } from './rate-limit.js';
 
 /** How long GitHub may take over one request, in ms. */
 const PATIENCE_MS = 30_000;
 
-/** What GitHub advises after a secondary rate limit that names no time, in ms. */
-const UNNAMED_PAUSE_MS = 60_000;
-
-/** GitHub said no, and would say so again: the repository, the commit or the permission isn't there. */
+/** GitHub said no: the installation, the repository, the commit or the permission isn't there, now at least. */
 export class Refused extends Error {
+  /** `uninstalled`: it knows no such installation. */
   constructor(
     readonly status: number,
     message: string,
+    readonly uninstalled = false,
   ) {
     super(message);
     this.name = 'Refused';
@@ -39,74 +41,79 @@ type Call<T> = (octokit: InstallationOctokit, options: RequestOptions) => Promis
 export class GitHubCalls {
   readonly #octokitFor: OctokitFor;
   readonly #budget: Budget;
+  readonly #gate: InstallationGate;
   readonly #log: Pick<Log, 'warn'>;
   /** Installations whose token GitHub didn't know any more. */
   readonly #stale = new Set<number>();
+  readonly #counted = new WeakSet<InstallationOctokit>();
 
-  constructor(octokitFor: OctokitFor, budget: Budget, log: Pick<Log, 'warn'>) {
+  constructor(octokitFor: OctokitFor, budget: Budget, gate: InstallationGate, log: Pick<Log, 'warn'>) {
     this.#octokitFor = octokitFor;
     this.#budget = budget;
+    this.#gate = gate;
     this.#log = log;
   }
 
   async read<T>(installation: number, call: Call<T>): Promise<T> {
-    this.#budget.enter(installation);
-    return this.#ask(installation, call);
+    this.#gate.check(installation);
+    return this.#ask(installation, 'read', call);
   }
 
   /** Creates or changes something people see. `before` runs when the budget allows it, just before it is sent. */
   async write<T>(
     installation: number,
-    { final, before }: { final: boolean; before?: () => Promise<void> },
+    { rank, before }: { rank: Rank; before?: () => Promise<void> },
     call: Call<T>,
   ): Promise<T> {
-    this.#budget.spend(installation, final);
+    this.#gate.check(installation);
+    const verdict = await this.#budget.spend(installation, rank, this.#gate.rateOf(installation));
+    this.#gate.judged(installation, rank, verdict);
+    if (!verdict.granted) throw new GateClosed(verdict.next, 'What may be written on GitHub for now is written', rank);
     await before?.();
-    return this.#ask(installation, call);
+    return this.#ask(installation, 'write', call);
   }
 
-  async #ask<T>(installation: number, call: Call<T>): Promise<T> {
+  async #ask<T>(installation: number, asked: 'read' | 'write', call: Call<T>): Promise<T> {
     try {
       const fresh = this.#stale.delete(installation);
       const octokit = fresh ? await this.#octokitFor(installation, { fresh }) : await this.#octokitFor(installation);
-      return await call(octokit, { request: { signal: AbortSignal.timeout(PATIENCE_MS) } });
+      this.#countAnswers(installation, octokit);
+      const answer = await call(octokit, { request: { signal: AbortSignal.timeout(PATIENCE_MS) } });
+      this.#gate.answered(installation, asked);
+      return answer;
     } catch (error) {
-      throw this.#judge(installation, error);
+      throw await this.#judge(installation, asked, error);
     }
   }
 
-  #judge(installation: number, error: unknown): unknown {
+  #countAnswers(installation: number, octokit: InstallationOctokit): void {
+    if (this.#counted.has(octokit)) return;
+    this.#counted.add(octokit);
+    octokit.hook.after('request', ({ headers }) => {
+      const rate = readRateLimit(headers);
+      if (rate) this.#gate.count(installation, rate);
+    });
+  }
+
+  async #judge(installation: number, asked: 'read' | 'write', error: unknown): Promise<unknown> {
     const status = statusOf(error);
-    if (status === undefined || status >= 500 || status < 400 || status === 408) return error;
-    if (status === 401) {
-      this.#stale.add(installation);
-      return error;
-    }
-    const pause = rateLimitPause(status, error);
-    if (pause === undefined) return new Refused(status, messageOf(error));
-    this.#budget.close(installation, pause);
-    this.#log.warn(
-      { installation, status, seconds: Math.ceil(pause / 1_000) },
-      'GitHub asks for a pause: reports wait',
-    );
-    return new RetryLater(pause, `GitHub: ${messageOf(error)}`);
+    const pause = status === undefined ? undefined : rateLimitPause(status, headersOf(error), messageOf(error));
+    if (pause !== undefined) return this.#pause(installation, pause, status, error);
+    if (status === 401) this.#stale.add(installation);
+    // Every 'no such thing' may be an incident's, or a suspended installation's: one after the other is.
+    const passing = status === undefined || status < 400 || status >= 500 || [401, 403, 404, 408].includes(status);
+    if (passing) this.#gate.failed(installation, asked, error);
+    else this.#gate.answered(installation, asked);
+    if (status === undefined || status < 400 || status >= 500 || status === 401 || status === 408) return error;
+    return new Refused(status, messageOf(error), status === 404 && /\/access_tokens$/.test(urlOf(error)));
   }
-}
 
-/** In ms. Undefined: it isn't about a rate. */
-function rateLimitPause(status: number, error: unknown): number | undefined {
-  if (status !== 403 && status !== 429) return undefined;
-  const headers = headersOf(error);
-  const seconds = Number(headers['retry-after']);
-  if (headers['retry-after'] !== undefined && Number.isFinite(seconds)) return Math.max(1, seconds) * 1_000;
-  if (String(headers['x-ratelimit-remaining']) === '0') {
-    // Both by GitHub's clock, which needn't be ours.
-    const now = Date.parse(String(headers.date ?? '')) || Date.now();
-    const pause = Number(headers['x-ratelimit-reset']) * 1_000 - now;
-    return Number.isFinite(pause) ? Math.max(1_000, pause) : UNNAMED_PAUSE_MS;
+  async #pause(installation: number, ms: number, status: number | undefined, error: unknown): Promise<RetryLater> {
+    this.#gate.silence(installation, ms);
+    this.#log.warn({ installation, status, seconds: Math.ceil(ms / 1_000) }, 'GitHub asks for a pause: reports wait');
+    await this.#budget.close(installation, ms).catch(() => undefined);
+    return new GateClosed(ms, `GitHub: ${messageOf(error)}`, RANK.free);
   }
-  const limited = status === 429 || /rate limit|abuse detection/i.test(messageOf(error));
-  return limited ? UNNAMED_PAUSE_MS : undefined;
 }
 
 function statusOf(error: unknown): number | undefined {
@@ -116,6 +123,10 @@ function statusOf(error: unknown): number | undefined {
 
 function headersOf(error: unknown): Record<string, unknown> {
   return (error as { response?: { headers?: Record<string, unknown> } }).response?.headers ?? {};
+}
+
+function urlOf(error: unknown): string {
+  return (error as { request?: { url?: string } }).request?.url ?? '';
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Run } from '../db/schema.js';
+import { RANK } from '../queue/effect-order.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { checkRunIds, lastCheckRunOfName } from './check-run-lookup.js';
 import { openCheckRun, sendCheckRun, settle } from './check-run-record.js';
@@ -78,7 +79,7 @@ export async function reportHead(context: ReportContext, repositoryId: number, s
         });
   const content = make(row.external_id);
   if (content.status !== 'completed' && row.github_id !== null) await waitForPace(context, row.id);
-  await sendCheckRun(context, repository, row, content, content.conclusion ?? 'planning');
+  await sendCheckRun(context, repository, row, content, content.conclusion ?? 'planning', RANK.verdict);
 }
 
 /** By workspace: the newest speculative run of the commit. */

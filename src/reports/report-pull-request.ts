@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { PullRequest, Repository, Run } from '../db/schema.js';
+import { RANK, type Rank } from '../queue/effect-order.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal } from '../runs/machine.js';
 import { checkRunIds } from './check-run-lookup.js';
@@ -27,7 +28,7 @@ export async function reportPullRequest(context: ReportContext, repositoryId: nu
   if (pullRequest.comment_id !== null && pullRequest.comment_digest === digest) return;
   const final = rows?.every(({ run }) => run && (isFinal(run.state) || run.state === 'needs_confirmation')) ?? false;
   if (!final && pullRequest.comment_digest !== null) await waitForPace(context, pullRequest);
-  await send(context, repository, pullRequest, body, digest, final);
+  await send(context, repository, pullRequest, body, digest, final ? RANK.summary : RANK.progress);
 }
 
 async function send(
@@ -36,7 +37,7 @@ async function send(
   pullRequest: PullRequest,
   body: string,
   digest: string,
-  final: boolean,
+  rank: Rank,
 ): Promise<void> {
   const { comment_id: id, comment_tried_at: triedAt, number } = pullRequest;
   const before = async () => {
@@ -44,7 +45,7 @@ async function send(
   };
   if (id !== null) {
     try {
-      await context.calls.write(repository.installation_id, { final, before }, (octokit, options) =>
+      await context.calls.write(repository.installation_id, { rank, before }, (octokit, options) =>
         octokit.rest.issues.updateComment({
           owner: repository.owner,
           repo: repository.name,
@@ -61,7 +62,7 @@ async function send(
     }
   }
   try {
-    const comment = await createComment(context, repository, number, body, { final: true, before });
+    const comment = await createComment(context, repository, number, body, { rank, before });
     await update(context, pullRequest, { comment_id: comment, comment_digest: digest });
   } catch (error) {
     if (id === null && !mayHaveHappened(error)) await update(context, pullRequest, { comment_tried_at: triedAt });

@@ -1,11 +1,12 @@
 import { sql } from 'kysely';
 import type { CheckRun, PullRequest, Repository, Run } from '../db/schema.js';
+import { RANK } from '../queue/effect-order.js';
 import { enqueue } from '../queue/outbox.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal, isHolding } from '../runs/machine.js';
 import { timelineOf } from '../runs/store.js';
 import { checkRunName, runCheck } from './check-run.js';
-import type { CheckRunContent } from './check-run-content.js';
+import type { CheckRunContent, RunReport } from './check-run-content.js';
 import { openCheckRun, sendCheckRun, settle } from './check-run-record.js';
 import { findRepository, type ReportContext } from './context.js';
 import { readMark } from './mark.js';
@@ -30,18 +31,22 @@ export async function reportRun(context: ReportContext, id: string): Promise<voi
   const row = last && canShow(last, run) ? last : await openCheckRun(context, nextCheckRun(run, last));
   await waitForPace(context, row, run);
   const content = await contentOf(context, repository, run, row);
-  const sent = await sendCheckRun(context, repository, row, content, phaseOf(run));
+  const sent = await sendCheckRun(context, repository, row, content, phaseOf(run), RANK.final);
 
   if (newest.id === run.id) await comeForward(context, repository, run, sent.row);
   else if (overtaker && (await isBehindAnother(context, overtaker)))
     await enqueue(db, { kind: 'run_report', run: newest.id });
-  if (sent.done === 'created') await linkFromComment(context, run);
+  if (sent.done === 'created') {
+    await linkFromComment(context, run);
+    await linkFromSuperseded(context, run);
+  }
   if (sent.done !== 'nothing' && phaseOf(run) !== readMark(row.digest)?.phase) await tellWaiting(context, run);
 }
 
 /** A report of the same phase may be put off, one of another not. */
 function phaseOf(run: Run): string {
-  return run.cancel_requested_at !== null && !isFinal(run.state) ? `${run.state}-canceling` : run.state;
+  if (run.cancel_requested_at === null || isFinal(run.state)) return run.state;
+  return `${run.state}-${run.force_cancel_requested_at === null ? 'canceling' : 'killing'}`;
 }
 
 async function lastCheckRun({ db }: ReportContext, run: string): Promise<CheckRun | undefined> {
@@ -110,12 +115,14 @@ async function contentOf(
   run: Run,
   row: CheckRun,
 ): Promise<CheckRunContent> {
-  const [timeline, planOutput, applyOutput, queue, pullRequest] = await Promise.all([
+  const [timeline, planOutput, applyOutput, queue, pullRequest, conversation, successor] = await Promise.all([
     timelineOf(db, run.id),
     readOutput(db, run.id, 'plan'),
     readOutput(db, run.id, 'apply'),
     run.state === 'pending' ? explainQueue(db, run) : undefined,
     run.pull_request === null ? undefined : findPullRequest(db, run.repository_id, run.pull_request),
+    run.pull_request ?? mergedAs(db, run),
+    run.superseded_by === null ? undefined : checkRunOf(db, run.superseded_by),
   ]);
   return runCheck(run, {
     externalId: row.external_id,
@@ -126,7 +133,36 @@ async function contentOf(
     planOutput,
     applyOutput,
     queue,
+    conversation,
+    successor,
   });
+}
+
+/** The pull request that was merged as the commit of a push's run: its comments reach that. */
+async function mergedAs(db: ReportContext['db'], run: Run): Promise<number | undefined> {
+  if (run.speculative) return undefined;
+  const merged = await db
+    .selectFrom('pull_requests')
+    .select('number')
+    .where('repository_id', '=', run.repository_id)
+    .where('merge_commit_sha', '=', run.commit_sha)
+    .where('state', '=', 'merged')
+    .orderBy('number')
+    .limit(1)
+    .executeTakeFirst();
+  return merged?.number;
+}
+
+async function checkRunOf(db: ReportContext['db'], run: string): Promise<RunReport['successor']> {
+  const shown = await db
+    .selectFrom('check_runs')
+    .select('github_id')
+    .where('run_id', '=', run)
+    .where('github_id', 'is not', null)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst();
+  return { run, githubId: shown?.github_id ?? undefined };
 }
 
 function findPullRequest(
@@ -146,7 +182,14 @@ function findPullRequest(
 async function comeForward(context: ReportContext, repository: Repository, run: Run, row: CheckRun): Promise<void> {
   if (!(await isBehindAnother(context, row))) return;
   const next = await openCheckRun(context, nextCheckRun(run, row));
-  await sendCheckRun(context, repository, next, await contentOf(context, repository, run, next), phaseOf(run));
+  await sendCheckRun(
+    context,
+    repository,
+    next,
+    await contentOf(context, repository, run, next),
+    phaseOf(run),
+    RANK.final,
+  );
 }
 
 /** Whether another run's check run of this name was made or completed after this one was completed. */
@@ -173,6 +216,21 @@ async function linkFromComment({ db }: ReportContext, run: Run): Promise<void> {
   const pullRequest = await findPullRequest(db, run.repository_id, run.pull_request);
   if (pullRequest?.comment_id == null) return;
   await enqueue(db, { kind: 'pull_request_report', repository: run.repository_id, number: run.pull_request });
+}
+
+const SUPERSEDED_TOLD = 20;
+
+/** Runs in whose place this one came link to its check run, as soon as there is one. */
+async function linkFromSuperseded({ db }: ReportContext, run: Run): Promise<void> {
+  const superseded = await db
+    .selectFrom('runs')
+    .select('id')
+    .where('workspace_id', '=', run.workspace_id)
+    .where('superseded_by', '=', run.id)
+    .orderBy('sequence', 'desc')
+    .limit(SUPERSEDED_TOLD)
+    .execute();
+  await enqueue(db, ...superseded.map(({ id }) => ({ kind: 'run_report' as const, run: id })));
 }
 
 const WAITING_TOLD = 20;

@@ -1,3 +1,4 @@
+import { RANK } from '../queue/effect-order.js';
 import type { SettingsProblem } from '../queue/outbox.js';
 import { lastCheckRunOfName } from './check-run-lookup.js';
 import { openCheckRun, sendCheckRun, settle } from './check-run-record.js';
@@ -26,7 +27,7 @@ export async function reportSettings(
     }));
   const row = await settle(context, repository, opened);
   const content = settingsCheck(problems, row.external_id);
-  await sendCheckRun(context, repository, row, content, content.conclusion ?? '');
+  await sendCheckRun(context, repository, row, content, content.conclusion ?? '', RANK.summary);
 }
 
 async function isHeadOfPullRequest({ db }: ReportContext, repository: number, sha: string): Promise<boolean> {

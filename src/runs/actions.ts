@@ -55,6 +55,48 @@ export async function cancelRun(tx: Tx, seen: Run, reason: string, actor?: strin
   return { done: true, run: asked };
 }
 
+/** How long a cancel is given to end by itself before it may be forced, in seconds. Long enough for a cool head. */
+export const FORCE_CANCEL_AFTER_SECONDS = 10;
+
+/**
+ * Asks for a canceled plan or apply to be killed, which may leave the state incomplete. That is refused until a cancel
+ * has had time to work, by the database's clock. The worker kills, and reports the run as canceled.
+ */
+export async function forceCancelRun(tx: Tx, seen: Run, reason: string, actor: string): Promise<ActionResult> {
+  const run = await lockRun(tx, seen.id);
+  if (run.state !== 'planning' && run.state !== 'applying') return tooLate(tx, run);
+  if (run.force_cancel_requested_at !== null) {
+    return { done: false, run, reason: `it is being killed already, as ${run.force_cancel_requested_by} asked` };
+  }
+  if (run.cancel_requested_at === null) {
+    return {
+      done: false,
+      run,
+      reason: `it wasn't canceled yet: cancel it first, and force it if that hasn't worked ${FORCE_CANCEL_AFTER_SECONDS} s later`,
+    };
+  }
+  const { rows } = await sql<{ seconds: number }>`
+    select extract(epoch from clock_timestamp() - ${run.cancel_requested_at}::timestamptz)::float8 seconds`.execute(tx);
+  const seconds = Math.max(0, rows[0]?.seconds ?? 0);
+  if (seconds < FORCE_CANCEL_AFTER_SECONDS) {
+    const left = Math.ceil(FORCE_CANCEL_AFTER_SECONDS - seconds);
+    return {
+      done: false,
+      run,
+      reason: `${run.cancel_requested_by} asked to cancel it only ${Math.floor(seconds)} s ago: give Terraform ${left} s more to end by itself`,
+    };
+  }
+  const asked = await tx
+    .updateTable('runs')
+    .set({ force_cancel_requested_at: sql`clock_timestamp()`, force_cancel_requested_by: actor })
+    .where('id', '=', run.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  await addEvent(tx, asked, 'force_cancel_requested', { actor, detail: reason });
+  await enqueue(tx, ...reportsOf(asked));
+  return { done: true, run: asked };
+}
+
 async function attempt(tx: Tx, run: Run, move: () => Promise<Run>): Promise<ActionResult> {
   try {
     return { done: true, run: await move() };

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Tx } from '../db/pool.js';
 import type { Run, Trigger, Workspace } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
-import { enqueueNextRun } from './next.js';
+import { enqueueNextRun, lockQueue } from './next.js';
 import { addEvent, reportsOf, transition } from './transition.js';
 
 export interface RunRequest {
@@ -28,6 +28,7 @@ export interface RunRequest {
  */
 export async function createRun(tx: Tx, request: RunRequest): Promise<{ run: Run; created: boolean }> {
   const { workspace } = request;
+  if (!request.speculative) await lockQueue(tx, workspace.id);
   if (request.trigger === 'push') {
     const earlier = await tx
       .selectFrom('runs')
@@ -88,12 +89,13 @@ async function supersedePending(tx: Tx, successor: Run): Promise<void> {
     .where('trigger', '=', 'push')
     .where('speculative', '=', false)
     .where('sequence', '<', successor.sequence)
+    // The newest first: else each end would queue the next one.
+    .orderBy('sequence', 'desc')
     .forUpdate()
     .execute();
   for (const run of older) {
-    await transition(tx, run, 'discarded', {
-      reason: `Superseded by ${successor.id}, a newer push to ${successor.branch}.`,
-    });
+    const reason = `Superseded by ${successor.id}, a newer push to ${successor.branch}.`;
+    await transition(tx, run, 'discarded', { reason }, { columns: { superseded_by: successor.id } });
   }
 }
 

@@ -1,12 +1,15 @@
 import type { Db, Tx } from '../db/pool.js';
 import type { Run, RunEvent } from '../db/schema.js';
+import { lockQueue } from './next.js';
 
 export async function findRun(db: Db | Tx, id: string): Promise<Run> {
   return db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
 }
 
-/** The run as it is now, and as it stays until the transaction ends. */
+/** The run as it is now, and as it stays until the transaction ends; the queue of its workspace is locked before. */
 export async function lockRun(tx: Tx, id: string): Promise<Run> {
+  const { workspace_id, speculative } = await findRun(tx, id);
+  if (!speculative) await lockQueue(tx, workspace_id);
   return tx.selectFrom('runs').selectAll().where('id', '=', id).forNoKeyUpdate().executeTakeFirstOrThrow();
 }
 

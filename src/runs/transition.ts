@@ -5,7 +5,8 @@ import type { Tx } from '../db/pool.js';
 import type { Database, Run } from '../db/schema.js';
 import { type Effect, enqueue } from '../queue/outbox.js';
 import { type FactsOf, isFinal, nextState, type RunEventType, type RunState } from './machine.js';
-import { enqueueNextRun } from './next.js';
+import { enqueueNextRun, lockQueue } from './next.js';
+import { note } from './noted.js';
 
 type RunColumns = UpdateObject<Database, 'runs'>;
 type Condition = (eb: ExpressionBuilder<Database, 'runs'>) => ReturnType<ExpressionBuilder<Database, 'runs'>['and']>;
@@ -42,6 +43,7 @@ export async function transition<E extends RunEventType>(
   move: Move = {},
 ): Promise<Run> {
   const state = nextState(run, event);
+  if (isFinal(state) && !run.speculative) await lockQueue(tx, run.workspace_id);
   let update = tx
     .updateTable('runs')
     .set({ ...columnsOf(facts), ...move.columns, state, ...(isFinal(state) ? endOfRun() : {}) })
@@ -68,6 +70,7 @@ export async function addEvent(
     .values({ run_id: run.id, type, state: run.state, actor: actor ?? null, detail: detail ?? null })
     .returning(wakeUp('runs', run.id).as('told'))
     .execute();
+  note(tx, { run: run.id, type, state: run.state, actor });
 }
 
 /** The reports that show this run: its check run, its pull request's comment, the sum on its head. */

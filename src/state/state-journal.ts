@@ -165,8 +165,13 @@ export class StateJournal {
 
 /** Whether a journal's directory still has snapshots that the record may not have. */
 export async function holdsSnapshots(directory: string): Promise<boolean> {
+  return (await countSnapshots(directory)) > 0;
+}
+
+/** How many snapshots a journal's directory still has that the record may not have. */
+export async function countSnapshots(directory: string): Promise<number> {
   const names = await readdir(directory).catch(() => []);
-  return names.some((name) => name.endsWith(SUFFIX));
+  return names.filter((name) => name.endsWith(SUFFIX)).length;
 }
 
 /** Somebody took the file away; a socket of PostgreSQL that isn't there is another matter. */

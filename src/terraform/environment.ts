@@ -48,6 +48,7 @@ const SECRETS = [
   'DATABASE_URL',
   'REDIS_URL',
   'ENCRYPTION_KEY',
+  'METRICS_TOKEN',
 ];
 
 /** What changes how Terraform, git, the dynamic linker, Node or a shell behave, and what we set ourselves. */

@@ -8,12 +8,18 @@ export interface Readiness {
   ready: boolean;
   /** By check: 'ok', or why not. */
   checks: Record<string, string>;
+  /** What waits, and why: that alone makes nothing unready. */
+  waiting?: object;
 }
 
 const CHECK_TIMEOUT_MS = 2_000;
 
-/** Asks all checks at once. One that doesn't answer within two seconds counts as failed. */
-export async function checkReadiness(checks: ReadinessChecks): Promise<Readiness> {
+/**
+ * Asks all checks, and `waiting`, at once. A check that doesn't answer within two seconds counts as failed; what waits is
+ * then left out.
+ */
+export async function checkReadiness(checks: ReadinessChecks, waiting?: () => Promise<object>): Promise<Readiness> {
+  const asked = waiting && within(waiting(), CHECK_TIMEOUT_MS).catch(() => undefined);
   const results = await Promise.all(
     Object.entries(checks).map(async ([name, check]): Promise<[string, string]> => {
       try {
@@ -24,16 +30,21 @@ export async function checkReadiness(checks: ReadinessChecks): Promise<Readiness
       }
     }),
   );
-  return { ready: results.every(([, result]) => result === 'ok'), checks: Object.fromEntries(results) };
+  const known = await asked;
+  return {
+    ready: results.every(([, result]) => result === 'ok'),
+    checks: Object.fromEntries(results),
+    ...(known && { waiting: known }),
+  };
 }
 
-async function within(work: Promise<unknown>, milliseconds: number): Promise<void> {
+async function within<T>(work: Promise<T>, milliseconds: number): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const timeout = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new NotReady(`no answer within ${milliseconds / 1000} s`)), milliseconds);
   });
   try {
-    await Promise.race([work, timeout]);
+    return await Promise.race([work, timeout]);
   } finally {
     clearTimeout(timer);
   }

@@ -1,3 +1,4 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
@@ -14,12 +15,24 @@ export interface WebServerOptions {
   host: string | undefined;
   port: number;
   checks: ReadinessChecks;
+  /** What waits, and why, for `/readyz`: fit for whoever reaches the port. */
+  waiting?: () => Promise<object>;
+  /** Undefined: there is no `/metrics`. */
+  metrics?: MetricsEndpoint;
   /** Undefined in a process that is only a worker. */
   receiveWebhook: ReceiveWebhook | undefined;
   /** What is longer isn't read. */
   maxBodyBytes: number;
   /** Hears of what went wrong in here, and isn't told to the network. */
   onError?: (error: Error) => void;
+}
+
+export interface MetricsEndpoint {
+  /** The whole answer. */
+  text: () => Promise<string>;
+  contentType: string;
+  /** Whoever asks has to bring it as a bearer token. Undefined: anybody may ask. */
+  token: string | undefined;
 }
 
 export interface WebServer {
@@ -30,15 +43,23 @@ export interface WebServer {
 /** How long requests under way may keep the server from closing, in ms: one that is sent slowly has no end. */
 const CLOSE_MS = 5_000;
 
-/** Serves webhooks and health on one port. Resolves when it listens. */
+/** Serves webhooks, health and metrics on one port. Resolves when it listens. */
 export async function startWebServer(options: WebServerOptions): Promise<WebServer> {
   const app = new Hono();
   app.get('/healthz', (c) => c.text('ok'));
   app.get('/readyz', async (c) => {
-    const readiness = await checkReadiness(options.checks);
+    const readiness = await checkReadiness(options.checks, options.waiting);
     return c.json(readiness, readiness.ready ? 200 : 503);
   });
-  const { receiveWebhook } = options;
+  const { receiveWebhook, metrics } = options;
+  if (metrics) {
+    app.get('/metrics', async (c) => {
+      if (!mayRead(metrics, c.req.header('authorization'))) {
+        return c.text('METRICS_TOKEN is needed, as a bearer token.', 401, { 'WWW-Authenticate': 'Bearer' });
+      }
+      return c.body(await metrics.text(), 200, { 'Content-Type': metrics.contentType });
+    });
+  }
   if (receiveWebhook) {
     app.post('/api/github/webhooks', async (c) => {
       const body = await readBody(c.req.raw, options.maxBodyBytes);
@@ -65,6 +86,14 @@ export async function startWebServer(options: WebServerOptions): Promise<WebServ
       clearTimeout(patience);
     },
   };
+}
+
+/** Compares in a time that tells nothing about the token. */
+function mayRead({ token }: MetricsEndpoint, authorization: string | undefined): boolean {
+  if (token === undefined) return true;
+  const given = /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? '';
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(given), digest(token));
 }
 
 /** Yields undefined as soon as there is more than `limit`. */

@@ -7,6 +7,7 @@ import { diePlan, failApply, failPlan, finishCanceled } from '../runs/outcome.js
 import { findRun } from '../runs/store.js';
 import { RunMovedOn } from '../runs/transition.js';
 import { StateRevoked } from '../state/state-versions.js';
+import { within } from '../state/within.js';
 import { ActiveRun, RunStopped } from './active-run.js';
 import { applyRun } from './apply-run.js';
 import type { WorkerContext } from './context.js';
@@ -18,6 +19,9 @@ import type { Prepared } from './preparation.js';
 import type { Registration } from './registration.js';
 import { stageLimit } from './time-limit.js';
 
+/** A database that hangs mustn't keep us from trying again on another connection. In ms. */
+const BEAT_MS = 10_000;
+
 /** Works on runs: claims a stage, runs Terraform, and brings the outcome into the record. */
 export class Worker {
   readonly #context: WorkerContext;
@@ -28,6 +32,7 @@ export class Worker {
   /** By run: settled when a plan's slot has either taken up the apply or let go of everything. */
   readonly #handovers = new Map<string, Promise<void>>();
   readonly #stopListening: () => void;
+  #replaced = false;
 
   constructor(context: WorkerContext, registration: Registration) {
     this.#context = context;
@@ -79,9 +84,12 @@ export class Worker {
   async beat(): Promise<void> {
     const { log } = this.#context;
     try {
-      const standing = await this.#registration.beat();
+      const standing = await within(BEAT_MS, this.#registration.beat());
       await this.#look('');
-      if (standing === 'replaced') log.error('Another process is this worker by now: is its DATA_DIR a copy?');
+      if (standing === 'replaced' && !this.#replaced) {
+        this.#replaced = true;
+        log.error('Another process is this worker by now: is its DATA_DIR a copy?');
+      }
       if (standing !== 'lost' || [...this.#active.values()].some(({ takenAway }) => takenAway)) return;
       await this.#registration.comeBack();
       log.warn('This worker was declared lost, and is back');

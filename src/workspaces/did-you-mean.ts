@@ -1,11 +1,16 @@
 /** `; did you mean \`auto-apply\`?` when a known word is near, else nothing. */
 export function didYouMean(word: string, known: readonly string[]): string {
+  const near = nearest(word, known);
+  return near === undefined ? '' : `; did you mean \`${near}\`?`;
+}
+
+/** The known word that a word is probably a misspelling of. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
   const plain = (text: string) => text.toLowerCase().replaceAll(/[-_ ]/g, '');
-  const near = known
+  return known
     .map((candidate) => ({ candidate, edits: edits(plain(word.slice(0, 64)), plain(candidate)) }))
     .filter(({ candidate, edits }) => edits <= Math.min(3, Math.ceil(candidate.length / 4)))
-    .sort((a, b) => a.edits - b.edits)[0];
-  return near ? `; did you mean \`${near.candidate}\`?` : '';
+    .sort((a, b) => a.edits - b.edits)[0]?.candidate;
 }
 
 /** The Levenshtein distance. */

@@ -72,6 +72,7 @@ async function open(ends: (() => Promise<unknown>)[]): Promise<Laboratory> {
           DATABASE_URL: database.url,
           // What is measured is us, not how slowly GitHub wants to be asked.
           GITHUB_CONTENT_PER_MINUTE: '10000',
+          GITHUB_CONTENT_PER_HOUR: '15000',
           ...(redisUrl === undefined ? {} : { REDIS_URL: redisUrl }),
           ...env,
         },

@@ -45,7 +45,7 @@ describe(`workers and Terraforms that are killed, ${deployment.name}`, () => {
     expect(ended.text).toMatch(/said-by-a/);
     expect((await lines(journal)).sort()).toEqual(['a begun', 'a ended', 'b begun', 'b ended']);
     const text = await world.outputOf(sha, 'apply');
-    for (const said of ['terraform_data.a: Creating...', 'said-by-a', 'Apply complete!'])
+    for (const said of ['terraform_data.a: Creating...', 'terraform_data.a: Creation complete', 'Apply complete!'])
       expect(text.split(said)).toHaveLength(2);
     const [state] = await world.query('select resources from state_versions order by id desc limit 1');
     expect(state).toEqual({ resources: 3 });

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, jest } from '@jest/globals';
 import pg from 'pg';
+import { Gate } from '../queue/support.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import {
   type CheckRun,
@@ -41,6 +42,8 @@ if (!redisAvailable)
 export interface WorldOptions {
   /** Added to the environment of each process. */
   env?: Record<string, string>;
+  /** Each worker reaches the database through a gate of its own, which can be closed: its host is cut off. */
+  gates?: boolean;
 }
 
 interface Expected {
@@ -60,6 +63,8 @@ export class World {
   readonly processes: Signalbox[] = [];
   #repositories = 0;
   #logOfKilled = '';
+  /** By worker, where they were asked for. */
+  readonly gates: Gate[] = [];
 
   private constructor(
     readonly deployment: Deployment,
@@ -87,6 +92,7 @@ export class World {
     const redis = deployment.redis ? await startRedis() : undefined;
     const key = randomBytes(32).toString('hex');
     const world = new World(deployment, options, directory, github, database, redis, client, port, key);
+    if (options.gates) for (let n = 0; n < deployment.workers; n++) world.gates.push(await Gate.start(database.url));
     await world.startProcesses();
     return world;
   }
@@ -123,6 +129,7 @@ export class World {
       DATABASE_URL: this.database.url,
       ENCRYPTION_KEY: this.encryptionKey,
       GITHUB_CONTENT_PER_MINUTE: '10000',
+      GITHUB_CONTENT_PER_HOUR: '15000',
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...this.options.env,
     };
@@ -144,7 +151,9 @@ export class World {
     const starting = this.workerDirectories.map((dataDirectory, index) => {
       const noApp = { APP_ID: '', PRIVATE_KEY: '', WEBHOOK_SECRET: '' };
       const own = { ROLES: 'worker', WORKER_NAME: `worker-${index + 1}` };
-      return Signalbox.start({ github, dataDirectory, env: { ...env, ...noApp, ...own } });
+      const gate = this.gates[index];
+      const cut = gate && { DATABASE_URL: gate.url(this.database.url) };
+      return Signalbox.start({ github, dataDirectory, env: { ...env, ...noApp, ...own, ...cut } });
     });
     this.processes.push(...(await Promise.all(starting)));
   }
@@ -308,6 +317,7 @@ export class World {
       for (const { process } of this.processes) process.kill('SIGKILL');
     }, 15_000);
     const codes = await this.stop();
+    for (const gate of this.gates) await gate.goAway();
     clearTimeout(impatience);
     const unexpected = this.errors().filter((line) => !this.expectedErrors.some((pattern) => pattern.test(line)));
     const { violations, reopened } = this.github;

@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Tx } from '../../src/db/pool.js';
 import type { Run } from '../../src/db/schema.js';
+import { button } from '../../src/github/check-run.js';
+import { discardRun } from '../../src/runs/actions.js';
+import { createRun } from '../../src/runs/create.js';
+import { transition } from '../../src/runs/transition.js';
 import type { Person } from '../support/github/index.js';
 import { World } from './world.js';
 
@@ -65,7 +70,62 @@ describe('a run of a push', () => {
     expect(await refusals(run)).toEqual(['bob: Only people with write access to this repository may apply.']);
   });
 
-  test('is either applied or discarded when two press at once', async () => {
+  test('is applied or discarded, never both, each of the hundred times that two press at once', async () => {
+    const first = await world.plan(await pushed());
+    const { repository_id, workspace_id, commit_sha } = first;
+    await world.db.transaction().execute((tx) => discardRun(tx, first, 'Out of the way.'));
+    const workspace = await world.db
+      .selectFrom('workspaces')
+      .selectAll()
+      .where('id', '=', workspace_id)
+      .executeTakeFirstOrThrow();
+    const wins = { confirmed: 0, discarded: 0 };
+    for (let round = 0; round < 100; round++) {
+      const { run: created } = await world.db.transaction().execute((tx) =>
+        createRun(tx, {
+          workspace,
+          speculative: false,
+          trigger: 'rerun',
+          actor: 'alice',
+          commitSha: commit_sha,
+          commitMessage: 'Again',
+          branch: 'main',
+        }),
+      );
+      const run = await world.plan(created);
+      const check = { external_id: `${run.id}/plan/1`, head_sha: commit_sha, app: { id: world.services.appId } };
+      // Each in a process of its own, as it were: in one, deliveries of a repository are handled in order.
+      const press = async (login: string, identifier: string) => {
+        const event = {
+          ...world.services,
+          repository: await world.db
+            .selectFrom('repositories')
+            .selectAll()
+            .where('id', '=', repository_id)
+            .executeTakeFirstOrThrow(),
+          octokit: await world.services.octokitFor(world.github.installationOf('acme').id),
+          payload: { check_run: check, requested_action: { identifier }, sender: { login } },
+          receivedAt: new Date(),
+          commit: (changes: (tx: Tx) => Promise<unknown>) => world.db.transaction().execute(changes),
+        };
+        await button(event as never);
+      };
+      await Promise.all([press('alice', 'apply'), press('carol', 'discard')]);
+      const ended = await world.present(run);
+      expect(['confirmed', 'discarded']).toContain(ended.state);
+      const isConfirmed = ended.state === 'confirmed';
+      wins[isConfirmed ? 'confirmed' : 'discarded'] += 1;
+      expect(await refusals(run)).toEqual([
+        isConfirmed ? 'carol: The run is Confirmed, confirmed by alice.' : 'alice: The run is Discarded.',
+      ]);
+      const events = await world.db.selectFrom('run_events').select('type').where('run_id', '=', run.id).execute();
+      expect(events.filter(({ type }) => type === 'confirmed' || type === 'discarded')).toHaveLength(1);
+      if (isConfirmed) await world.db.transaction().execute((tx) => transition(tx, ended, 'canceled', {}));
+    }
+    expect(wins.confirmed + wins.discarded).toBe(100);
+  }, 120_000);
+
+  test('is either applied or discarded when two presses arrive at once', async () => {
     const run = await world.plan(await pushed());
     const check = await world.report(run);
     await Promise.all([alice.press(check, 'apply'), world.github.as('carol').press(check, 'discard')]);

@@ -6,6 +6,7 @@ import { createApp, webhookEvents } from '../../src/app.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog } from '../../src/log.js';
+import { Complaints } from '../../src/queue/complaints.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 
 const SECRET = 'it is a secret';
@@ -39,7 +40,7 @@ function send(body: string | Uint8Array, headers: Record<string, string | undefi
   };
   const verify = (text: string, signature: string) => probot.webhooks.verify(text, signature);
   const request = { header: (name: string) => all[name], body: Buffer.from(body) };
-  return answerWebhook({ db: to, verify, events: webhookEvents, log }, request);
+  return answerWebhook({ db: to, verify, events: webhookEvents, log, complaints: new Complaints(log) }, request);
 }
 
 const recorded = () => db.selectFrom('deliveries').selectAll().execute();

@@ -3,7 +3,6 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sql } from 'kysely';
 import { Probot } from 'probot';
 import { createApp, webhookEvents } from '../../src/app.js';
 import { readConfig } from '../../src/config.js';
@@ -17,6 +16,7 @@ import type { Services } from '../../src/github/handling.js';
 import { answerWebhook } from '../../src/github/webhook.js';
 import { createLog, type Log } from '../../src/log.js';
 import { type OctokitFor, octokitClass } from '../../src/octokit.js';
+import { Complaints } from '../../src/queue/complaints.js';
 import type { Effect, EffectKind } from '../../src/queue/outbox.js';
 import { claimStage } from '../../src/runs/claim.js';
 import { failPlan, finishApply, finishPlan } from '../../src/runs/outcome.js';
@@ -109,7 +109,10 @@ export class World {
       request.on('end', async () => {
         const header = (name: string) => request.headers[name]?.toString();
         const body = Buffer.concat(chunks);
-        const answer = await answerWebhook({ db, verify, events: webhookEvents, log }, { header, body });
+        const answer = await answerWebhook(
+          { db, verify, events: webhookEvents, log, complaints: new Complaints(log) },
+          { header, body },
+        );
         response.writeHead(answer.status).end(answer.text);
       });
     });
@@ -187,8 +190,16 @@ export class World {
   }
 
   async forgetRuns(): Promise<void> {
-    await sql`truncate runs, outbox, check_runs cascade`.execute(this.db);
-    await this.db.updateTable('workspaces').set({ held_pull_request: null, held_head_sha: null }).execute();
+    // Not `truncate … cascade`: workspaces refer to runs, and would be emptied with them.
+    const free = { held_pull_request: null, held_head_sha: null };
+    const unlocked = { locked_at: null, locked_by: null, lock_reason: null, lock_run: null };
+    await this.db
+      .updateTable('workspaces')
+      .set({ ...free, ...unlocked })
+      .execute();
+    for (const table of ['outbox', 'check_runs', 'state_versions', 'runs'] as const) {
+      await this.db.deleteFrom(table).execute();
+    }
   }
 
   async effects<K extends EffectKind>(kind: K): Promise<Extract<Effect, { kind: K }>[]> {

@@ -8,6 +8,7 @@ import { RunMovedOn } from '../../src/runs/transition.js';
 import { SavedState } from '../../src/state/saved-state.js';
 import { StateRevoked, StateVersions } from '../../src/state/state-versions.js';
 import { Encryption } from '../../src/variables/encryption.js';
+import { lockWorkspace } from '../../src/workspaces/lock.js';
 import { until } from '../queue/support.js';
 import { finished, RunsWorld } from '../runs/world.js';
 import { registeredWorker } from '../support/workers.js';
@@ -115,6 +116,17 @@ describe('the apply of a lost worker', () => {
     });
     expect((await world.now(next)).state).toBe('pending');
     expect(await lose(name)).toBeUndefined();
+  });
+
+  test('is locked by Signalbox also where a person had locked it, and says so', async () => {
+    const { name, run } = await worked('apply');
+    await world.inTransaction((tx) => lockWorkspace(tx, run.workspace_id, { by: 'alice', reason: 'Freeze.' }));
+    await lose(name);
+    expect(await workspaceOf(run)).toMatchObject({
+      locked_by: null,
+      lock_run: run.id,
+      lock_reason: expect.stringMatching(/was lost.* Before that it was locked by alice \(Freeze\.\)\.$/),
+    });
   });
 
   test('can write no state any more, and can not end any more either', async () => {

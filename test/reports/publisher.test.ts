@@ -4,7 +4,7 @@ import type { Run } from '../../src/db/schema.js';
 import { RetryLater } from '../../src/queue/outbox-pump.js';
 import { addEvent } from '../../src/runs/transition.js';
 import { planSummary } from './examples.js';
-import { createWorkspace, World } from './world.js';
+import { createWorkspace, PLENTY, World } from './world.js';
 
 const CREATE = 'POST /repos/{owner}/{repo}/check-runs';
 const UPDATE = 'PATCH /repos/{owner}/{repo}/check-runs/{check_run_id}';
@@ -23,7 +23,7 @@ beforeEach(async () => {
 });
 afterEach(async () => {
   world.github.misbehaviours.stop();
-  world.handlers = world.handlersWith(10_000);
+  world.handlers = world.reportsWith(PLENTY).handlers;
   await endAll();
   expect(world.github.violations).toEqual([]);
   expect(world.github.reopened).toEqual([]);
@@ -250,9 +250,29 @@ describe('when GitHub misbehaves', () => {
     expect(world.shown(sha)).toHaveLength(1);
   });
 
-  test('what it refuses for good is given up', async () => {
-    const run = await world.createRun('0'.repeat(40));
+  test.each([
+    ['403', 78],
+    ['404', 78],
+    ['422', 6],
+  ])('a refusal (%s) is asked for again, ever more rarely, %d times in all', async (status, tries) => {
+    const run = await planned();
+    world.github.misbehave({ route: CREATE, times: 1, how: { status: Number(status) } });
+    await expect(world.report(run)).rejects.toMatchObject({ name: 'RetryRarely', tries });
     await world.report(run);
+    expect(world.shown(sha)).toHaveLength(1);
+  });
+
+  test('what an installation that is gone can not be told is soon given up', async () => {
+    const run = await planned();
+    world.handlers = world.reportsWith(PLENTY).handlers;
+    await sql`update repositories set installation_id = 4711`.execute(world.db);
+    await expect(world.report(run)).rejects.toMatchObject({ name: 'RetryRarely', tries: 6 });
+    await sql`update repositories set installation_id = ${world.installation}`.execute(world.db);
+  });
+
+  test('a commit that is not there takes one request', async () => {
+    const run = await world.createRun('0'.repeat(40));
+    await expect(world.report(run)).rejects.toMatchObject({ name: 'RetryRarely', tries: 6 });
     expect(world.shown('0'.repeat(40))).toEqual([]);
     expect(world.github.requests.filter(({ route }) => route === CREATE)).toHaveLength(1);
   });
@@ -280,7 +300,8 @@ test('progress is paced, the end is not', async () => {
 });
 
 test('writes stay within the budget of a minute', async () => {
-  world.handlers = world.handlersWith(2);
+  await sql`delete from github_budgets`.execute(world.db);
+  world.handlers = world.reportsWith([{ most: 2, ms: 60_000, progress: 1 }]).handlers;
   const runs = [await planned()];
   for (const run of runs) await world.report(run);
   await world.move(runs[0] as Run, 'discarded', { reason: 'By alice.' });

@@ -6,13 +6,17 @@ import { readConfig } from '../../src/config.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
 import type { PullRequest, Run, Workspace } from '../../src/db/schema.js';
 import { octokitClass } from '../../src/octokit.js';
-import { createReportHandlers, type ReportHandlers } from '../../src/reports/publisher.js';
+import type { Limit } from '../../src/reports/budget.js';
+import { createReports, type ReportHandlers, type Reports } from '../../src/reports/publisher.js';
 import { createRun, type RunRequest } from '../../src/runs/create.js';
 import type { FactsOf, RunEventType } from '../../src/runs/machine.js';
 import { findRun } from '../../src/runs/store.js';
 import { type Move, transition } from '../../src/runs/transition.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { LocalGitHub, type Repository } from '../support/github/index.js';
+
+/** A budget that no test comes near. */
+export const PLENTY: Limit[] = [{ most: 10_000, ms: 60_000, progress: 1 }];
 
 /** A record, a local GitHub, and the reports between them. */
 export class World {
@@ -23,9 +27,9 @@ export class World {
     readonly db: Db,
     readonly workspace: Workspace,
     readonly installation: number,
-    readonly handlersWith: (perMinute: number) => ReportHandlers,
+    readonly reportsWith: (limits: Limit[]) => Reports,
   ) {
-    this.handlers = handlersWith(10_000);
+    this.handlers = reportsWith(PLENTY).handlers;
   }
 
   handlers: ReportHandlers;
@@ -62,15 +66,16 @@ export class World {
       clients.set(id, octokit);
       return octokit;
     };
-    const handlersWith = (perMinute: number) =>
-      createReportHandlers({
+    const reportsWith = (limits: Limit[]) =>
+      createReports({
         db,
         octokitFor,
-        config: { ...config, publicUrl: 'https://signalbox.example', githubContentPerMinute: perMinute },
+        config: { ...config, publicUrl: 'https://signalbox.example' },
         log,
         botLogin: async () => 'signalbox[bot]',
+        limits,
       });
-    return new World(github, repo, database, db, workspace, installation, handlersWith);
+    return new World(github, repo, database, db, workspace, installation, reportsWith);
   }
 
   async close(): Promise<void> {

@@ -1,5 +1,6 @@
+import { sql } from 'kysely';
 import type { Run } from '../../src/db/schema.js';
-import { cancelRun, confirmRun, discardRun } from '../../src/runs/actions.js';
+import { cancelRun, confirmRun, discardRun, forceCancelRun } from '../../src/runs/actions.js';
 import { finishCanceled, finishPlan } from '../../src/runs/outcome.js';
 import { finished, RunsWorld } from './world.js';
 
@@ -133,4 +134,52 @@ describe('cancel', () => {
       expect((await world.now(run)).state).toBe('canceled');
     }
   });
+});
+
+describe('force-cancel', () => {
+  const force = (run: Run, actor = 'root') => world.inTransaction((tx) => forceCancelRun(tx, run, 'Kill it.', actor));
+  const askedFor = (run: Run, seconds: number) =>
+    world.db
+      .updateTable('runs')
+      .set({ cancel_requested_at: sql`now() - make_interval(secs => ${seconds})`, cancel_requested_by: 'bob' })
+      .where('id', '=', run.id)
+      .execute();
+
+  test.each(['planning', 'applying'] as const)(
+    'of a run that is %s comes after a cancel that had ten seconds',
+    async (state) => {
+      const run = await world.in(state);
+      expect(await force(run)).toMatchObject({
+        done: false,
+        reason: expect.stringContaining("it wasn't canceled yet"),
+      });
+      await askedFor(run, 8);
+      expect(await force(run)).toMatchObject({
+        done: false,
+        reason: expect.stringMatching(
+          /^bob asked to cancel it only [89] s ago: give Terraform [12] s more to end by itself$/,
+        ),
+      });
+      expect(await world.now(run)).toMatchObject({ force_cancel_requested_at: null });
+      await askedFor(run, 10);
+      await world.delivered();
+      const forced = { state, force_cancel_requested_by: 'root', force_cancel_requested_at: expect.any(Date) };
+      expect(await force(run)).toMatchObject({ done: true, run: forced });
+      expect((await world.timeline(run)).at(-1)).toBe(`${state}: force_cancel_requested, root, Kill it.`);
+      expect(await world.effects()).toEqual([`run_report ${run.id}`]);
+      expect(await force(run, 'carol')).toMatchObject({
+        done: false,
+        reason: 'it is being killed already, as root asked',
+      });
+    },
+  );
+
+  test.each(['pending', 'needs_confirmation', 'confirmed'] as const)(
+    'of a run that is %s has nothing to kill',
+    async (state) => {
+      const run = await world.in(state);
+      expect((await force(run)).done).toBe(false);
+      expect(await world.now(run)).toEqual(run);
+    },
+  );
 });

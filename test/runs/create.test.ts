@@ -1,4 +1,5 @@
-import { discardRun } from '../../src/runs/actions.js';
+import { cancelRun, discardRun } from '../../src/runs/actions.js';
+import { lockWorkspace } from '../../src/workspaces/lock.js';
 import { RunsWorld } from './world.js';
 
 let world: RunsWorld;
@@ -101,6 +102,7 @@ describe('where pending runs are superseded', () => {
       'pending: created, alice',
       `discarded: discarded, Superseded by ${newest.id}, a newer push to main.`,
     ]);
+    expect(await world.now(waiting)).toMatchObject({ superseded_by: newest.id });
     await world.plan(planning, { changes: false });
     expect(await world.claim(newest)).toBeDefined();
   });
@@ -131,6 +133,34 @@ describe('where pending runs are superseded', () => {
       expect((await world.now(older)).state).toBe(claimed ? 'planning' : 'discarded');
     }
   });
+});
+
+test('a run that is created in the moment in which another one ends is queued by one of the two', async () => {
+  for (let round = 0; round < 40; round++) {
+    const holding = await world.in('needs_confirmation');
+    const workspace = { ...(await world.workspace()), id: holding.workspace_id };
+    await world.delivered();
+    const [next] = await Promise.all([
+      world.push(workspace),
+      world.inTransaction((tx) => discardRun(tx, holding, 'Not wanted.')),
+    ]);
+    expect(await world.effects()).toContain(`job ${next.id}-plan-0`);
+  }
+});
+
+test('pushes that supersede, cancels and ends of runs in the same moment never block each other', async () => {
+  for (let round = 0; round < 20; round++) {
+    const workspace = await world.workspace({ supersede_pending: true });
+    const planning = await world.begin(await world.push(workspace));
+    const waiting = await world.push(workspace);
+    await Promise.all([
+      world.push(workspace),
+      world.plan(planning, { changes: false }),
+      world.inTransaction((tx) => cancelRun(tx, waiting, 'Stop it.', 'bob')),
+      world.inTransaction((tx) => lockWorkspace(tx, workspace.id, { by: 'bob', reason: null })),
+    ]);
+    expect((await world.now(waiting)).state).toBe('discarded');
+  }
 });
 
 test('a creation that fails leaves nothing behind', async () => {

@@ -1,5 +1,8 @@
 import { Notifications } from '../../src/db/notifications.js';
+import type { Tx } from '../../src/db/pool.js';
 import type { Run } from '../../src/db/schema.js';
+import { actionsOf } from '../../src/reports/buttons.js';
+import { confirmRun, discardRun } from '../../src/runs/actions.js';
 import { IllegalTransition, isFinal, type RunEventType, speculativeRun, standardRun } from '../../src/runs/machine.js';
 import { RunMovedOn, transition } from '../../src/runs/transition.js';
 import { until } from '../queue/support.js';
@@ -79,18 +82,53 @@ test.each(moves.filter(([kind]) => kind === 'standard'))(
   },
 );
 
-test('an event that a state does not know changes nothing', async () => {
-  for (const [kind, table] of kinds) {
-    for (const [state, events] of Object.entries(table)) {
+describe('the record, for every state and event', () => {
+  const events = [...new Set(moves.map(([, , event]) => event))];
+  const stateRows = kinds.flatMap(([kind, table]) =>
+    Object.entries(table).map(([state, legal]) => [kind, state, legal as Record<string, string>] as const),
+  );
+
+  test('has a table that is complete: as many pairs as there are states times events', () => {
+    const legal = moves.length;
+    const illegal = stateRows.reduce((sum, [, , known]) => sum + events.filter((event) => !(event in known)).length, 0);
+    expect(legal + illegal).toBe(stateRows.length * events.length);
+    expect(legal).toBeGreaterThan(20);
+  });
+
+  test.each(stateRows)(
+    'a %s run that is %s throws at each illegal event, and nothing of it changes',
+    async (kind, state, legal) => {
       const run = await runIn(state, kind === 'speculative');
-      for (const event of ['plan_started', 'confirmed', 'apply_finished', 'canceled', 'discarded'] as const) {
-        if (event in events) continue;
+      const lines = await world.timeline(run);
+      for (const event of events) {
+        if (event in legal) continue;
         await expect(move(run, event)).rejects.toThrow(IllegalTransition);
       }
       expect(await world.now(run)).toEqual(run);
+      expect(await world.timeline(run)).toEqual(lines);
       expect(await world.effects()).toEqual([]);
-    }
-  }
+    },
+  );
+
+  test.each(stateRows)(
+    'a %s run that is %s has the buttons of what a person may do, and these work',
+    async (kind, state, legal) => {
+      const speculative = kind === 'speculative';
+      const offered = actionsOf(await runIn(state, speculative)).map(({ identifier }) => identifier);
+      const buttons = [
+        ['apply', 'confirmed', (tx: Tx, run: Run) => confirmRun(tx, run, 'bob')],
+        ['discard', 'discarded', (tx: Tx, run: Run) => discardRun(tx, run, 'Not wanted.', 'bob')],
+      ] as const;
+      for (const [button, event, press] of buttons) {
+        const run = await runIn(state, speculative);
+        const { done } = await world.inTransaction((tx) => press(tx, run));
+        expect(done).toBe(event in legal);
+        // GitHub shows no buttons on what is queued: a pending run is discarded by comment.
+        expect(offered.includes(button)).toBe(done && state !== 'pending');
+        if (!done) expect(await world.now(run)).toEqual(run);
+      }
+    },
+  );
 });
 
 test('a run that was moved by somebody else meanwhile stays as they left it', async () => {

@@ -36,3 +36,23 @@ test('one that hangs is not waited for, and holds up no other', async () => {
   });
   expect(Date.now() - started).toBeLessThan(3_500);
 });
+
+describe('what waits', () => {
+  const waiting = { github: { count: 3, oldestSeconds: 90, reason: 'GitHub fails or does not answer' } };
+
+  test('is told, and makes nothing unready', async () => {
+    expect(await checkReadiness({ record: fine }, async () => waiting)).toEqual({
+      ready: true,
+      checks: { record: 'ok' },
+      waiting,
+    });
+  });
+
+  test('is left out where it cannot be found out, or takes too long', async () => {
+    const ready = { ready: true, checks: { record: 'ok' } };
+    expect(await checkReadiness({ record: fine }, () => Promise.reject(new Error('secret')))).toEqual(ready);
+    const started = Date.now();
+    expect(await checkReadiness({ record: fine }, () => new Promise(() => undefined))).toEqual(ready);
+    expect(Date.now() - started).toBeLessThan(3_500);
+  });
+});

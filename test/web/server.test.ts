@@ -123,6 +123,35 @@ test('/readyz is 200 when everything answers, and 503 with the reasons when not,
   expect((await fetch(`${url}/healthz`)).status).toBe(200);
 });
 
+describe('/metrics', () => {
+  const metrics = { text: async () => 'signalbox_up 1\n', contentType: 'text/plain; version=0.0.4', token: undefined };
+  const get = async (url: string, authorization?: string) =>
+    fetch(`${url}/metrics`, { headers: authorization === undefined ? {} : { authorization } });
+
+  test('is not there unless somebody has metrics', async () => {
+    expect((await get(await start())).status).toBe(404);
+  });
+
+  test('answers in the type that Prometheus expects', async () => {
+    const answer = await get(await start({ metrics }));
+    expect([answer.status, answer.headers.get('content-type'), await answer.text()]).toEqual([
+      200,
+      'text/plain; version=0.0.4',
+      'signalbox_up 1\n',
+    ]);
+  });
+
+  test('is for whoever has the token, where there is one', async () => {
+    const url = await start({ metrics: { ...metrics, token: 'sesame-open-now-1' } });
+    for (const wrong of [undefined, '', 'Bearer', 'Bearer sesame', 'Basic sesame-open-now-1', 'sesame-open-now-1']) {
+      const answer = await get(url, wrong);
+      expect([answer.status, answer.headers.get('www-authenticate')]).toEqual([401, 'Bearer']);
+      expect(await answer.text()).not.toContain('signalbox_up');
+    }
+    expect((await get(url, 'Bearer sesame-open-now-1')).status).toBe(200);
+  });
+});
+
 test('a port that is taken is an error', async () => {
   await start();
   const port = server?.port ?? 0;
