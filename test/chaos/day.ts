@@ -62,6 +62,7 @@ const HABITS = {
   chat: 1,
   lock: 3,
   unlock: 4,
+  'force-cancel': 2,
 };
 type Habit = keyof typeof HABITS;
 
@@ -123,7 +124,7 @@ export class Day {
     for (const repository of REPOSITORIES) {
       const queued = newestOf(this.place.repository(repository)).filter(({ status }) => status === 'queued');
       const titles = queued.map(({ title }) => title ?? '');
-      if (isVerb('unlock') && titles.some((title) => /lock/i.test(title))) {
+      if (titles.some((title) => /lock/i.test(title))) {
         const last = this.#pulls.findLast((pull) => pull.repository === repository);
         const names = workspacesOf(repository).map(({ name }) => name);
         await this.#comment(last ?? (await this.#open(repository)), `unlock ${names.join(' ')}`, 'root');
@@ -163,6 +164,8 @@ export class Day {
       }
       case 'plan':
         return pull && this.#comment(pull, habit, 'alice');
+      case 'force-cancel':
+        return any && this.#comment(any, habit, random.chance(0.7) ? 'root' : 'carol');
       case 'cancel':
       case 'discard': {
         const name = random.pick(any?.workspaces ?? []);
@@ -174,7 +177,7 @@ export class Day {
       case 'unlock': {
         const name = random.pick(workspacesOf(any?.repository ?? ''))?.name;
         const body = habit === 'lock' ? `lock ${name} maintenance` : `unlock ${name}`;
-        return any && isVerb(habit) ? this.#comment(any, body, random.chance(0.3) ? 'root' : 'alice') : undefined;
+        return any && this.#comment(any, body, random.chance(0.3) ? 'root' : 'alice');
       }
     }
   }
@@ -321,10 +324,6 @@ function newestOf(repository: Repository): CheckRun[] {
   const newest = new Map<string, CheckRun>();
   for (const run of repository.checkRuns) newest.set(`${run.headSha} ${run.name}`, run);
   return [...newest.values()];
-}
-
-function isVerb(verb: string): boolean {
-  return parseCommand(verb, []) !== undefined;
 }
 
 /** A conflict, a button that has gone meanwhile, a head that was merged already. */
