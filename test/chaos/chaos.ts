@@ -55,6 +55,9 @@ async function main(options: Options): Promise<number> {
     if (left.length > 0) differences.push({ claim: 'no process is left behind', found: left });
     printFigures({ options, day, trouble, evidence, rest, elapsed: Date.now() - started, starts: startsOf(place) });
     failed = differences.length > 0;
+  } catch (error) {
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    differences.push({ claim: 'the harness itself works', found: [text] });
   } finally {
     const keep = failed || options.keep;
     await place.close({ keep });
