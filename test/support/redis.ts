@@ -16,6 +16,8 @@ export interface TestRedis {
   kill(): Promise<void>;
   /** Starts it again, on the same port, empty. */
   restart(): Promise<void>;
+  /** Drops all that it holds while everybody stays connected. */
+  wipe(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -60,6 +62,11 @@ export async function startRedis(): Promise<TestRedis> {
     restart: async () => {
       await end('SIGKILL');
       await start();
+    },
+    wipe: async () => {
+      const client = new Redis(url);
+      client.on('error', () => undefined);
+      await client.flushall().finally(() => client.disconnect());
     },
     stop: async () => {
       await end('SIGTERM');
