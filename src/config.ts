@@ -1,9 +1,10 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { isAbsolute, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { refusedPattern } from './terraform/environment.js';
+import type { RunLimits } from './terraform/limits.js';
 
 /**
  * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
@@ -67,6 +68,15 @@ const variables = z.object({
     .describe('name of this worker, in reports'),
   RUN_ENV: list('names and patterns of variables that Terraform inherits').default([]),
   PLAN_ENV: list('the same for speculative plans').default([]),
+  SANDBOX: z
+    .enum(['auto', 'required', 'off'], { error: 'must be auto, required or off' })
+    .default('auto')
+    .describe('whether Terraform runs in a sandbox'),
+  SANDBOX_PATHS: list('paths that Terraform sees in its sandbox beside the system').default([]),
+  RUN_PROCESSES: number('processes and threads that a run may have', { min: 16, max: 1_000_000 }).default(512),
+  RUN_MEMORY: size('memory that a run may use').default(2 * 1024 ** 3),
+  RUN_DISK: size('disk space that a run may use').default(4 * 1024 ** 3),
+  RUN_OUTPUT: size("how much of a stage's output is kept").default(64 * 1024 ** 2),
   TERRAFORM_RELEASES_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .default('https://releases.hashicorp.com')
@@ -107,6 +117,12 @@ export interface Config {
   workerName: string;
   runEnv: string[];
   planEnv: string[];
+  sandbox: 'auto' | 'required' | 'off';
+  /** Absolute. */
+  sandboxPaths: { path: string; writable: boolean }[];
+  /** Where the App's key is, if it is in a file. Absolute. */
+  privateKeyPath: string | undefined;
+  limits: RunLimits;
   terraformReleasesUrl: string;
   githubContentPerMinute: number;
 }
@@ -140,6 +156,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
   const roles = check(() => readRoles(v.ROLES)) ?? [];
   const app = roles.includes('web') ? check(() => readApp(v)) : undefined;
+  const sandboxPaths = check(() => v.SANDBOX_PATHS.map(readSandboxPath)) ?? [];
   const encryptionKey = check(() => readKey(v.ENCRYPTION_KEY));
   for (const [name, patterns] of [['RUN_ENV', v.RUN_ENV] as const, ['PLAN_ENV', v.PLAN_ENV] as const]) {
     for (const pattern of patterns) {
@@ -177,6 +194,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     workerName: v.WORKER_NAME,
     runEnv: v.RUN_ENV,
     planEnv: v.PLAN_ENV,
+    sandbox: v.SANDBOX,
+    sandboxPaths,
+    privateKeyPath: v.PRIVATE_KEY_PATH === undefined ? undefined : resolve(v.PRIVATE_KEY_PATH),
+    limits: { processes: v.RUN_PROCESSES, memory: v.RUN_MEMORY, disk: v.RUN_DISK, output: v.RUN_OUTPUT },
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
   };
@@ -241,6 +262,32 @@ function readKey(text: string | undefined): Buffer | undefined {
   if (key.length !== 32)
     throw new Error('ENCRYPTION_KEY must be 32 bytes: 64 hexadecimal digits, or base64 (openssl rand -hex 32)');
   return key;
+}
+
+/** Read-only, unless `:rw` stands at its end. */
+function readSandboxPath(text: string): { path: string; writable: boolean } {
+  const writable = text.endsWith(':rw');
+  const path = normalize(writable ? text.slice(0, -3) : text);
+  if (!isAbsolute(path)) throw new Error(`SANDBOX_PATHS has ${text}, which is no absolute path`);
+  if (/^\/((proc|sys|dev)(\/|$)|$)/.test(path)) {
+    throw new Error(`SANDBOX_PATHS has ${text}, which would take the sandbox away`);
+  }
+  return { path, writable };
+}
+
+/** `2GiB`, `512MiB`, `64 MB` (as MiB) or bytes. */
+function size(meaning: string) {
+  const error = 'must be a size, like 2GiB, 512MiB or a number of bytes, of 1MiB or more';
+  return z
+    .string()
+    .transform((text, context) => {
+      const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)\s*(?:([kmgt])i?b?)?$/i.exec(text.trim()) ?? [];
+      const bytes = Math.round(Number(digits) * 1024 ** ' kmgt'.indexOf(unit.toLowerCase() || ' '));
+      if (Number.isSafeInteger(bytes) && bytes >= 1024 ** 2) return bytes;
+      context.addIssue({ code: 'custom', message: error });
+      return z.NEVER;
+    })
+    .describe(meaning);
 }
 
 function number(meaning: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number }) {

@@ -12,6 +12,7 @@ import type { WorkspaceQueues } from './queue/workspace-queues.js';
 import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
+import { openConfinement } from './worker/confinement.js';
 import { untilRecorded } from './worker/until-recorded.js';
 import { WorkDirectories } from './worker/work-directory.js';
 import { Worker } from './worker/worker.js';
@@ -35,6 +36,7 @@ export async function startWorkerRole(options: {
   const { config, record, encryption, mirrors, backend, workspaces, dispatch, log } = options;
   const workRoot = join(config.dataDirectory, 'work');
   await mkdir(workRoot, { recursive: true, mode: 0o700 });
+  const confinement = await openConfinement(config, process.env.PATH ?? '', log);
   const stateServer = await StateServer.start({ db: record.db, encryption, log });
   const worker = new Worker({
     db: record.db,
@@ -45,6 +47,7 @@ export async function startWorkerRole(options: {
     workDirectories: new WorkDirectories(workRoot),
     terraform: terraformFinder(config, log),
     config,
+    confinement,
     log,
     untilRecorded: (write) => untilRecorded(write, log),
   });

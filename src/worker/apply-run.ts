@@ -9,11 +9,11 @@ import type { Progress } from '../terraform/progress.js';
 import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
 import { OutputLog } from './output-log.js';
-import { planFileOf } from './plan-run.js';
 import {
   firstError,
   initialise,
   type Prepared,
+  planFileOf,
   prepare,
   recordDiagnostics,
   stageOptions,

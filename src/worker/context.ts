@@ -6,6 +6,7 @@ import type { Log } from '../log.js';
 import type { StateServer } from '../state/state-server.js';
 import type { Terraform } from '../terraform/install.js';
 import type { Encryption } from '../variables/encryption.js';
+import type { Confinement } from './confinement.js';
 import type { WorkDirectories } from './work-directory.js';
 
 /** What a stage needs of the process that it runs in. */
@@ -19,6 +20,8 @@ export interface WorkerContext {
   /** Found or downloaded at first use. Throws TerraformUnavailableError. */
   terraform: () => Promise<Terraform>;
   config: Pick<Config, 'workerName' | 'dataDirectory' | 'runEnv' | 'planEnv'>;
+  /** Sandbox and limits of what runs. */
+  confinement: Confinement;
   log: Log;
   /** Repeats what writes to the record until the record can be reached. */
   untilRecorded: <T>(write: () => Promise<T>) => Promise<T>;

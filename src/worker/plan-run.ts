@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Run } from '../db/schema.js';
 import { failPlan, finishCanceled, finishPlan } from '../runs/outcome.js';
 import { differences, type PlanParts, reviewedPlan } from '../runs/reviewed-plan.js';
@@ -10,6 +9,7 @@ import {
   firstError,
   initialise,
   type Prepared,
+  planFileOf,
   prepare,
   recordDiagnostics,
   stageOptions,
@@ -44,10 +44,6 @@ export async function planRun(active: ActiveRun): Promise<{ run: Run; prepared: 
   } finally {
     await prepared.log.end();
   }
-}
-
-export function planFileOf(prepared: Prepared): string {
-  return join(prepared.directory.control, 'plan');
 }
 
 type Planned = Extract<PlanResult, { outcome: 'changes' | 'no-changes' }>;

@@ -11,6 +11,7 @@ import { outputOf } from '../../src/runs/store.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
 import { Encryption } from '../../src/variables/encryption.js';
+import { Confinement } from '../../src/worker/confinement.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
@@ -73,6 +74,7 @@ beforeEach(async () => {
     workDirectories: new WorkDirectories(join(directory, 'work')),
     terraform: () => terraform(),
     config: { workerName: 'w1', dataDirectory: directory, runEnv: ['PLANTED_*'], planEnv: [] },
+    confinement: new Confinement({ processes: 512, memory: 2 ** 31, disk: 2 ** 32, output: 2 ** 26 }, {}),
     log,
     untilRecorded: (write) => untilRecorded(write, log),
   });
