@@ -35,8 +35,11 @@ const PERIOD = 250;
 /** The disk is looked at less often: as many times the duration of a look, and at least so many ms. */
 const DISK_SHARE = 20;
 const DISK_PERIOD = 2_000;
-/** More output than is kept is only counted, up to so many times as much: then whoever writes it is stopped. */
-const OUTPUT_FACTOR = 4;
+/**
+ * More output than is kept is only counted, up to so many times as much: then whoever writes it is stopped. What Terraform writes
+ * is JSON, which is up to ten times as long as the text that is kept of it.
+ */
+const OUTPUT_FACTOR = 16;
 const GRAVE = { processes: 2, memory: 1.5, disk: 1.5, output: 2 };
 
 /**
@@ -47,7 +50,7 @@ const GRAVE = { processes: 2, memory: 1.5, disk: 1.5, output: 2 };
  */
 export function watchLimits(process: HeldProcess, limits: Limits): () => Promise<void> {
   const ending = new AbortController();
-  const watching = watch(process, limits, ending.signal);
+  const watching = watch(process, limits, ending.signal).catch(() => {});
   return async () => {
     ending.abort();
     await watching;
@@ -57,18 +60,15 @@ export function watchLimits(process: HeldProcess, limits: Limits): () => Promise
 }
 
 async function watch(process: HeldProcess, limits: Limits, end: AbortSignal): Promise<void> {
-  let nextDisk = performance.now() + DISK_PERIOD;
+  const disk = diskWatch(limits);
   let killAt = Number.POSITIVE_INFINITY;
   while (!end.aborted) {
     await sleep(PERIOD, undefined, { signal: end }).catch(() => {});
     if (end.aborted) return;
-    let excess = (await refused(process, limits)) ?? (await tooMuch(process, limits));
+    // A look that fails, for want of file descriptors for instance, is repeated.
+    const looks = [() => refused(process, limits), () => tooMuch(process, limits), disk];
+    const excess = await firstOf(looks).catch(() => undefined);
     const now = performance.now();
-    if (excess === undefined && now >= nextDisk) {
-      excess = beyond(await diskUsage(limits.places), limits.disk, GRAVE.disk, SENTENCES.disk(limits));
-      nextDisk = performance.now() + Math.max(DISK_PERIOD, DISK_SHARE * (performance.now() - now));
-    }
-    if (excess === undefined && now < killAt) continue;
     if (excess && process.exceeded === undefined) {
       process.exceed(excess.sentence);
       killAt = now + limits.patience;
@@ -79,6 +79,26 @@ async function watch(process: HeldProcess, limits: Limits, end: AbortSignal): Pr
       return;
     }
   }
+}
+
+async function firstOf(looks: (() => Promise<Excess | undefined>)[]): Promise<Excess | undefined> {
+  for (const look of looks) {
+    const excess = await look();
+    if (excess) return excess;
+  }
+  return undefined;
+}
+
+/** Yields what looks at the disk when it is time to. */
+function diskWatch(limits: Limits): () => Promise<Excess | undefined> {
+  let next = performance.now() + DISK_PERIOD;
+  return async () => {
+    const began = performance.now();
+    if (began < next) return undefined;
+    const used = await diskUsage(limits.places);
+    next = performance.now() + Math.max(DISK_PERIOD, DISK_SHARE * (performance.now() - began));
+    return beyond(used, limits.disk, GRAVE.disk, SENTENCES.disk(limits));
+  };
 }
 
 /** What the system itself has refused it. */
@@ -112,7 +132,7 @@ const SENTENCES: Readonly<Record<keyof RunLimits, (limits: RunLimits) => string>
   memory: ({ memory }) => `It needed more than ${describeBytes(memory)} of memory, which is the limit (RUN_MEMORY)`,
   disk: ({ disk }) => `It wrote more than ${describeBytes(disk)} to disk, which is the limit (RUN_DISK)`,
   output: ({ output }) =>
-    `It printed more than ${describeBytes(OUTPUT_FACTOR * output)}, four times as much as is kept (RUN_OUTPUT)`,
+    `It printed more than ${describeBytes(OUTPUT_FACTOR * output)}, ${OUTPUT_FACTOR} times as much as is kept (RUN_OUTPUT)`,
 };
 
 /** `4294967296` → `4 GiB`. */

@@ -247,7 +247,9 @@ export class HeldProcess {
 
   /** How much it has written to stdout and stderr, in bytes. */
   get printed(): number {
-    return ['stdout', 'stderr'].reduce((sum, name) => sum + statSync(join(this.#directory, name)).size, 0);
+    return ['stdout', 'stderr'].reduce((sum, name) => {
+      return sum + (statSync(join(this.#directory, name), { throwIfNoEntry: false })?.size ?? 0);
+    }, 0);
   }
 
   /** Whether {@link interrupt} was called, by us or by who held the process before us. */

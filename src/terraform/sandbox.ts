@@ -98,8 +98,8 @@ export class Sandbox {
     if (program === undefined) throw new SandboxUnavailableError('bubblewrap (bwrap) is not on the PATH');
     const help = await ask(program, ['--help'], { timeout: PROBE_PATIENCE }).then(
       ({ stdout, stderr }) => `${stdout}${stderr}`,
-      (error: Error) => {
-        throw new SandboxUnavailableError(`${program} can't be run: ${error.message}`);
+      (error: Error & { stderr?: string }) => {
+        throw new SandboxUnavailableError(`bubblewrap doesn't work here: ${lastLine(error.stderr) || error.message}`);
       },
     );
     const sandbox = new Sandbox(program, help, options);
@@ -194,7 +194,7 @@ export class Sandbox {
       clearTimeout(impatience);
       await process.reap();
       if (exitCode === 0) return;
-      const said = (await process.errorOutput()).trim().split('\n').slice(-1)[0] ?? '';
+      const said = lastLine(await process.errorOutput());
       throw new SandboxUnavailableError(`bubblewrap doesn't work here: ${said || `it ended with ${exitCode}`}`);
     } finally {
       await rm(directory, { recursive: true, force: true });
@@ -206,6 +206,10 @@ function showSystem(path: string): string[] {
   const stats = lstatSync(path, { throwIfNoEntry: false });
   if (stats === undefined) return [];
   return stats.isSymbolicLink() ? ['--symlink', readlinkSync(path), path] : ['--ro-bind', path, path];
+}
+
+function lastLine(text = ''): string {
+  return text.trim().split('\n').at(-1) ?? '';
 }
 
 /** In a system directory it is seen already, unless it is a link that leads elsewhere. */

@@ -4,7 +4,8 @@ import { execFileSync } from 'node:child_process';
 export const sandboxAvailable = isAvailable();
 if (!sandboxAvailable && process.env.CI)
   throw new Error('CI has no bubblewrap that works: suites that need a sandbox would not run.');
-if (!sandboxAvailable) process.stderr.write('There is no bubblewrap that works: suites that need a sandbox do not run.\n');
+if (!sandboxAvailable)
+  process.stderr.write('There is no bubblewrap that works: suites that need a sandbox do not run.\n');
 
 function isAvailable(): boolean {
   try {
