@@ -1,10 +1,11 @@
 import { createPrivateKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { resolve } from 'node:path';
+import { isAbsolute, normalize, resolve } from 'node:path';
 import { z } from 'zod';
 import { refusedPattern } from './terraform/environment.js';
-import { parseDuration } from './units.js';
+import type { RunLimits } from './terraform/limits.js';
+import { parseDuration, parseSize } from './units.js';
 
 /**
  * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
@@ -76,6 +77,15 @@ const variables = z.object({
   APPLY_TIMEOUT: duration('an apply that takes longer is canceled', '24h', ['1s', '20d']),
   RUN_ENV: list('names and patterns of variables that Terraform inherits').default([]),
   PLAN_ENV: list('the same for speculative plans').default([]),
+  SANDBOX: z
+    .enum(['auto', 'required', 'off'], { error: 'must be auto, required or off' })
+    .default('auto')
+    .describe('whether Terraform runs in a sandbox'),
+  SANDBOX_PATHS: list('paths that Terraform sees in its sandbox beside the system').default([]),
+  RUN_PROCESSES: number('processes and threads that a run may have', { min: 16, max: 1_000_000 }).default(512),
+  RUN_MEMORY: size('memory that a run may use', '2GiB'),
+  RUN_DISK: size('disk space that a run may use', '4GiB'),
+  RUN_OUTPUT: size("how much of a stage's output is kept", '64MiB'),
   TERRAFORM_RELEASES_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .default('https://releases.hashicorp.com')
@@ -123,6 +133,12 @@ export interface Config {
   applyTimeout: number;
   runEnv: string[];
   planEnv: string[];
+  sandbox: 'auto' | 'required' | 'off';
+  /** Absolute. */
+  sandboxPaths: { path: string; writable: boolean }[];
+  /** Where the App's key is, if it is in a file. Absolute. */
+  privateKeyPath: string | undefined;
+  limits: RunLimits;
   terraformReleasesUrl: string;
   /** In ms. */
   gitPatience: number;
@@ -159,6 +175,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
   const roles = check(() => readRoles(v.ROLES)) ?? [];
   const app = roles.includes('web') ? check(() => readApp(v)) : undefined;
+  const sandboxPaths = check(() => v.SANDBOX_PATHS.map(readSandboxPath)) ?? [];
   const encryptionKey = check(() => readKey(v.ENCRYPTION_KEY));
   for (const [name, patterns] of [['RUN_ENV', v.RUN_ENV] as const, ['PLAN_ENV', v.PLAN_ENV] as const]) {
     for (const pattern of patterns) {
@@ -200,6 +217,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     applyTimeout: v.APPLY_TIMEOUT,
     runEnv: v.RUN_ENV,
     planEnv: v.PLAN_ENV,
+    sandbox: v.SANDBOX,
+    sandboxPaths,
+    privateKeyPath: v.PRIVATE_KEY_PATH === undefined ? undefined : resolve(v.PRIVATE_KEY_PATH),
+    limits: { processes: v.RUN_PROCESSES, memory: v.RUN_MEMORY, disk: v.RUN_DISK, output: v.RUN_OUTPUT },
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     gitPatience: v.GIT_PATIENCE,
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
@@ -268,6 +289,17 @@ function readKey(text: string | undefined): Buffer | undefined {
   return key;
 }
 
+/** Read-only, unless `:rw` stands at its end. */
+function readSandboxPath(text: string): { path: string; writable: boolean } {
+  const writable = text.endsWith(':rw');
+  const path = normalize(writable ? text.slice(0, -3) : text);
+  if (!isAbsolute(path)) throw new Error(`SANDBOX_PATHS has ${text}, which is no absolute path`);
+  if (/^\/((proc|sys|dev)(\/|$)|$)/.test(path)) {
+    throw new Error(`SANDBOX_PATHS has ${text}, which would take the sandbox away`);
+  }
+  return { path, writable };
+}
+
 function number(meaning: string, { min = 0, max = Number.MAX_SAFE_INTEGER }: { min?: number; max?: number }) {
   const error =
     max === Number.MAX_SAFE_INTEGER
@@ -291,6 +323,20 @@ function duration(meaning: string, byDefault: string, [least, most]: [string, st
     return ms === undefined || ms < min || ms > max ? undefined : ms;
   };
   return measure(meaning, byDefault, parse, `must be a time from ${least} to ${most}, such as 90s, 15m or 2h`);
+}
+
+/** In bytes: 1 MiB or more. */
+function size(meaning: string, byDefault: string) {
+  const parse = (text: string) => {
+    const bytes = parseSize(text);
+    return bytes === undefined || bytes < 1024 ** 2 ? undefined : bytes;
+  };
+  return measure(
+    meaning,
+    byDefault,
+    parse,
+    'must be a size of 1MiB or more, such as 2GiB, 512MiB or a number of bytes',
+  );
 }
 
 function measure(meaning: string, byDefault: string, parse: (text: string) => number | undefined, error: string) {

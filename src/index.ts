@@ -24,13 +24,20 @@ import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
+import { SandboxRequiredError } from './worker/confinement.js';
 import { startWorkerRole } from './worker-role.js';
 
 /** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
 const OVERDUE_SECONDS = 20;
 
 /** What users can mend, from the message alone. Everything else is a fault of ours, and shows where. */
-const PLAIN_ERRORS = [EmbeddedPostgresError, RecordUnavailable, WrongEncryptionKey, DataDirectoryInUse];
+const PLAIN_ERRORS = [
+  EmbeddedPostgresError,
+  RecordUnavailable,
+  WrongEncryptionKey,
+  DataDirectoryInUse,
+  SandboxRequiredError,
+];
 
 /** A second signal so soon, in ms, is the same one. */
 const ECHO_MS = 1_000;

@@ -14,6 +14,7 @@ import { SavedState } from './state/saved-state.js';
 import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
+import { openConfinement } from './worker/confinement.js';
 import type { WorkerContext } from './worker/context.js';
 import { Patience } from './worker/patience.js';
 import { Registration } from './worker/registration.js';
@@ -40,6 +41,7 @@ export async function startWorkerRole(options: {
   const { config, record, encryption, mirrors, backend, workspaces, dispatch, log } = options;
   const workRoot = join(config.dataDirectory, 'work');
   await mkdir(workRoot, { recursive: true, mode: 0o700 });
+  const confinement = await openConfinement(config, process.env.PATH ?? '', log);
   const stateServer = await StateServer.start({ db: record.db, encryption, log });
   const registration = await Registration.open({
     db: record.db,
@@ -56,6 +58,7 @@ export async function startWorkerRole(options: {
     workDirectories: new WorkDirectories(workRoot),
     terraform: terraformFinder(config, log),
     config,
+    confinement,
     log,
     patience: new Patience({ ms: config.gitPatience, log }),
     untilRecorded: (write) => untilRecorded(write, log),

@@ -18,7 +18,8 @@ test('a size has a unit, unless it is none', () => {
     1024 ** 4,
     0,
   ]);
-  for (const wrong of ['', '10', '-1G', '1.5G', 'lots', 'G']) expect(parseSize(wrong)).toBeUndefined();
+  expect(parseSize('1048576')).toBe(1024 ** 2);
+  for (const wrong of ['', '-1G', '1.5G', 'lots', 'G']) expect(parseSize(wrong)).toBeUndefined();
 });
 
 test('a time is told as a person would', () => {

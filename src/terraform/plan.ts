@@ -1,4 +1,4 @@
-import { rm, stat } from 'node:fs/promises';
+import { stat, writeFile } from 'node:fs/promises';
 import { type PlanSummary, summarizePlan } from './plan-summary.js';
 import { type ShownPlanFile, show } from './show.js';
 import { type Failure, problem, runCommand, type StageOptions, type StageReport } from './stage.js';
@@ -35,7 +35,8 @@ export type PlanResult = StageReport &
  */
 export async function plan(options: PlanOptions): Promise<PlanResult> {
   const { planFile, variableFiles = [], lock = true, adopt } = options;
-  if (!adopt) await rm(planFile, { force: true });
+  // It has to be there: a sandbox shows Terraform this file and nothing around it.
+  if (!adopt) await writeFile(planFile, '', { mode: 0o600 });
   const args = ['plan', '-json', '-input=false', '-detailed-exitcode', `-out=${planFile}`];
   if (!lock) args.push('-lock=false');
   args.push(...variableFiles.map((file) => `-var-file=${file}`));
@@ -63,7 +64,8 @@ export async function plan(options: PlanOptions): Promise<PlanResult> {
 }
 
 async function showSaved(options: PlanOptions): Promise<Planned | undefined> {
-  if ((await stat(options.planFile).catch(() => undefined)) === undefined) return undefined;
+  const saved = await stat(options.planFile).catch(() => undefined);
+  if (saved === undefined || saved.size === 0) return undefined;
   const shown = await show(options, options.planFile);
   return { ...shown, summary: summarizePlan(shown.plan) };
 }

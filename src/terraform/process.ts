@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { constants as system } from 'node:os';
 import { join, resolve } from 'node:path';
-import type { Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { removeCgroup } from './cgroup.js';
 import { follow, type OutputLine, splitLines } from './output.js';
 import { findProcesses, identify, isAlive, type ProcessIdentity, parseStat } from './process-table.js';
 
@@ -19,22 +20,65 @@ const MARKER = 'SIGNALBOX_RUN';
 /**
  * Holds the command, and outlives us: waits for our word that it is on record, notes who the command is, leaves its exit code.
  * A trap with a command (not `''`) keeps this shell alive on SIGINT and SIGTERM while its child gets the default; SIGHUP, at
- * which Terraform would drop its state, is ignored by both.
+ * which Terraform would drop its state, is ignored by both. What never came as far as the command itself leaves no exit code.
  */
 const HOLDER = `
 trap '' HUP
 trap : INT TERM
 read -r go <&3 || exit 125
-exec 3<&-
 control=$1
-shift
-/bin/sh -c '{ read -r line </proc/$$/stat; } 2>/dev/null
-printf "%s\\n" "\${line:-$$}" >"$0/target"
-exec "$@"' "$control" "$@"
+inner=$2
+shift 2
+/bin/sh -c "$inner" "$control" "$@"
 code=$?
+[ -e "$control/target" ] || exit "$code"
 printf '%s\\n' "$code" >"$control/exit.tmp" && mv "$control/exit.tmp" "$control/exit"
 exit "$code"
 `;
+
+const JOIN_CGROUP = `
+[ -z "$1" ] || printf '%s\\n' "$$" >"$1/cgroup.procs" || exit 125
+shift
+`;
+
+/** Becomes the command. */
+const DIRECT = `${JOIN_CGROUP}
+exec 3<&-
+{ read -r line </proc/$$/stat; } 2>/dev/null
+printf "%s\\n" "\${line:-$$}" >"$0/target"
+exec "$@"`;
+
+/**
+ * Becomes the sandbox, which must live as long as the command: a service manager that stops us sends SIGTERM to everything at
+ * once, and Terraform takes its time to save its state.
+ */
+const SANDBOXED = `${JOIN_CGROUP}
+trap '' INT TERM
+exec "$@" 4>>"$0/started" 5>&4`;
+
+/** Comes first inside a sandbox: gives signals their meaning back, and waits until we have noted from outside who it is. */
+const GATE = [
+  'env',
+  '--default-signal=INT,TERM',
+  '/bin/sh',
+  '-c',
+  'echo ready >&5; exec 4>&- 5>&-; read -r go <&3 || exit 125; exec 3<&-; exec "$@"',
+  'sh',
+];
+
+/** How often we look whether a sandbox is ready, in ms: it takes about 8. */
+const GATE_POLL = 1;
+
+/** What a command is put in. */
+export interface Enclosure {
+  /**
+   * Puts a sandbox around a command. It has a pid namespace of its own, says on file descriptor 4 who the first process in that
+   * is, as `bwrap --info-fd 4` does, and passes 3 and 5 on to the command.
+   */
+  sandbox?: (command: readonly string[]) => readonly string[];
+  /** Directory of a cgroup for this process alone, made already. It is removed at the end. */
+  cgroup?: string;
+}
 
 /** What to run, and where. */
 export interface ProcessStart {
@@ -45,6 +89,7 @@ export interface ProcessStart {
   cwd: string;
   /** The whole environment: nothing is inherited from ours. */
   env: Readonly<Record<string, string>>;
+  enclosure?: Enclosure;
 }
 
 /** How a process ended. */
@@ -77,14 +122,16 @@ interface ProcessRecord {
  * @throws ProcessExistsError when `directory` has held a process before; a plain error when `cwd` doesn't exist
  */
 export function startProcess(start: ProcessStart): HeldProcess {
-  const { command, cwd, env } = start;
+  const { command, cwd, env, enclosure: { sandbox, cgroup } = {} } = start;
   const directory = resolve(start.directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const stdout = openOutput(directory, 'stdout');
   const stderr = openOutput(directory, 'stderr');
   const token = randomUUID();
   try {
-    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, ...command], {
+    if (cgroup !== undefined) writeAtomically(join(directory, 'cgroup'), cgroup);
+    const [inner, whole] = sandbox ? [SANDBOXED, sandbox([...GATE, ...command])] : [DIRECT, command];
+    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, inner, cgroup ?? '', ...whole], {
       cwd,
       env: { ...env, [MARKER]: token },
       detached: true,
@@ -98,15 +145,48 @@ export function startProcess(start: ProcessStart): HeldProcess {
     });
     if (child.pid === undefined) throw new Error(`/bin/sh could not be started in ${cwd}.`);
     const record: ProcessRecord = { leader: identify(child.pid), token };
-    const gate = child.stdio[3] as Writable;
+    const gate = child.stdio[3] as Duplex;
     gate.on('error', () => {});
     writeAtomically(join(directory, 'process.json'), JSON.stringify(record));
-    gate.end('go\n');
+    gate.write('go\n');
+    if (sandbox) void openGate(directory, record.leader, gate);
+    else close(gate);
     return new HeldProcess(directory, record, { child, exit });
   } finally {
     closeSync(stdout);
     closeSync(stderr);
   }
+}
+
+/**
+ * Notes who the sandbox's first process is, at whose death the system ends everything in it, and who the command is; then lets
+ * the command begin. If we die before, it never does.
+ */
+async function openGate(directory: string, leader: ProcessIdentity, gate: Duplex): Promise<void> {
+  try {
+    for (;;) {
+      const text = readText(join(directory, 'started')) ?? '';
+      if (text.endsWith('ready\n')) {
+        const { 'child-pid': pid } = JSON.parse(text.slice(0, text.lastIndexOf('}') + 1)) as { 'child-pid': number };
+        const [command] = readText(`/proc/${pid}/task/${pid}/children`)?.trim().split(' ') ?? [];
+        writeAtomically(join(directory, 'sandbox.json'), JSON.stringify(identify(pid)));
+        writeAtomically(join(directory, 'target'), readFileSync(`/proc/${command}/stat`, 'utf8'));
+        gate.write('go\n');
+        return;
+      }
+      if (!isAlive(leader)) return;
+      await sleep(GATE_POLL);
+    }
+  } catch {
+    // Whatever is missing was ended meanwhile, or its directory removed. The command doesn't begin.
+  } finally {
+    close(gate);
+  }
+}
+
+/** The other side never closes it before its end, and an open one would keep us from ours. */
+function close(gate: Duplex): void {
+  gate.end(() => gate.destroy());
 }
 
 /**
@@ -142,6 +222,34 @@ export class HeldProcess {
   /** The pid of the shell that holds the command: also the number of its process group and session. */
   get pid(): number {
     return this.#record.leader.pid;
+  }
+
+  /** The first process of its sandbox: parent of all the others in it that lost theirs. `undefined` without a sandbox. */
+  get sandbox(): ProcessIdentity | undefined {
+    const text = readText(join(this.#directory, 'sandbox.json'));
+    return text === undefined ? undefined : (JSON.parse(text) as ProcessIdentity);
+  }
+
+  /** The directory of its cgroup, if it has one. */
+  get cgroup(): string | undefined {
+    return readText(join(this.#directory, 'cgroup'));
+  }
+
+  /** What was noted by {@link exceed}. */
+  get exceeded(): string | undefined {
+    return readText(join(this.#directory, 'exceeded'));
+  }
+
+  /** Notes for good which limit it went beyond, in a sentence. The first one counts. */
+  exceed(sentence: string): void {
+    this.#note('exceeded', sentence);
+  }
+
+  /** How much it has written to stdout and stderr, in bytes. */
+  get printed(): number {
+    return ['stdout', 'stderr'].reduce((sum, name) => {
+      return sum + (statSync(join(this.#directory, name), { throwIfNoEntry: false })?.size ?? 0);
+    }, 0);
   }
 
   /** Whether {@link interrupt} was called, by us or by who held the process before us. */
@@ -181,18 +289,23 @@ export class HeldProcess {
   }
 
   /**
-   * Ends what is left of the process: its group and session, and what it started elsewhere (found by an environment variable),
-   * and waits until they are gone. For after the exit: provisioners leave children behind. Beyond reach is a process that has
-   * both its own session and an emptied environment: only a sandbox holds those.
+   * Ends what is left of the process: its sandbox, its group and session, and what it started elsewhere (found by an environment
+   * variable), and waits until they are gone. For after the exit: provisioners leave children behind. Without a sandbox, beyond
+   * reach is a process that has both its own session and an emptied environment.
    *
    * @returns the pids of those that did not go within 5 s; usually none
    */
   async reap(): Promise<number[]> {
     const { leader, token } = this.#record;
+    const { sandbox, cgroup } = this;
+    if (sandbox && isAlive(sandbox)) send(sandbox.pid, 'SIGKILL');
     if (isAlive(leader) || leader.startTime === undefined) send(-leader.pid, 'SIGKILL');
     const deadline = performance.now() + REAP_PATIENCE;
     for (let pause = 2; ; pause = Math.min(pause * 2, 100)) {
       const left = await findProcesses(leader, `${MARKER}=${token}`);
+      // It is dead only when the system has ended all that was in it.
+      if (sandbox && isAlive(sandbox) && !left.includes(sandbox.pid)) left.push(sandbox.pid);
+      if (left.length === 0 && cgroup !== undefined) await removeCgroup(cgroup);
       if (left.length === 0 || performance.now() > deadline) return left;
       for (const pid of left) send(pid, 'SIGKILL');
       await sleep(pause);
@@ -239,10 +352,10 @@ export class HeldProcess {
   async #watch(ours: Promise<ProcessExit> | undefined): Promise<ProcessExit> {
     const seen = await ours;
     // Our own child tells us, even where a full disk kept it from leaving its exit code.
-    if (seen?.exitCode !== undefined) return describe(seen.exitCode);
+    if (seen?.exitCode !== undefined) return this.#ended(seen.exitCode);
     for (;;) {
       const code = this.#exitCode();
-      if (code !== undefined) return describe(code);
+      if (code !== undefined) return this.#ended(code);
       if (!isAlive(this.#record.leader)) {
         // The shell is gone: only the command itself may still live, if somebody killed just the shell.
         const target = this.#readTarget();
@@ -253,6 +366,13 @@ export class HeldProcess {
     }
     const code = this.#exitCode();
     return code === undefined ? { exitCode: undefined, ...(seen?.signal && { signal: seen.signal }) } : describe(code);
+  }
+
+  /** Somebody may have killed just the sandbox's outer end: then that is what the exit code is of, and the command goes on. */
+  async #ended(exitCode: number): Promise<ProcessExit> {
+    const target = exitCode > 128 ? this.#readTarget() : undefined;
+    while (target !== undefined && isAlive(target) && !this.#release.signal.aborted) await sleep(POLL);
+    return describe(exitCode);
   }
 
   #exitCode(): number | undefined {
@@ -276,9 +396,9 @@ export class HeldProcess {
     return stat ? { pid: stat.pid, startTime: stat.startTime, scope } : { pid: Number.parseInt(text, 10), scope };
   }
 
-  #note(name: string): boolean {
+  #note(name: string, text = `${new Date().toISOString()}\n`): boolean {
     try {
-      writeFileSync(join(this.#directory, name), `${new Date().toISOString()}\n`, { flag: 'wx' });
+      writeFileSync(join(this.#directory, name), text, { flag: 'wx' });
       return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;

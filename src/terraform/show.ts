@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stripColour } from './colour.js';
+import { OutputBudget, watchLimits } from './limits.js';
 import type { ShownPlan } from './plan-summary.js';
 import { adoptProcess, startProcess } from './process.js';
 import type { StageOptions } from './stage.js';
@@ -36,26 +37,30 @@ export async function show(options: StageOptions, planFile: string): Promise<Sho
     capture(options, ['show', '-json', planFile]),
     capture(options, ['show', planFile]),
   ]);
-  return { plan: JSON.parse(json) as ShownPlan, json, text };
+  const budget = new OutputBudget(options.limits?.output ?? Number.POSITIVE_INFINITY);
+  return { plan: JSON.parse(json) as ShownPlan, json, text: budget.take(text) + budget.remark };
 }
 
 async function capture(options: StageOptions, args: readonly string[]): Promise<string> {
-  const { terraform, workspaceDirectory, environment, wrap, signals, controlDirectory } = options;
+  const { terraform, workspaceDirectory, environment, enclose, limits, signals, controlDirectory } = options;
   const directory = await mkdtemp(join(controlDirectory, 'show-'));
-  const command = [terraform.path, ...args];
   const process = startProcess({
     directory,
-    command: wrap ? wrap(command) : command,
+    command: [terraform.path, ...args],
     cwd: workspaceDirectory,
     env: environment,
+    ...(enclose && { enclosure: enclose() }),
   });
+  const endWatch = limits && watchLimits(process, limits);
   const stop = () => void process.kill().catch(() => {});
   const stops = [signals?.interrupt, signals?.kill, signals?.release].filter((signal) => signal !== undefined);
   for (const signal of stops) signal.addEventListener('abort', stop);
   if (stops.some((signal) => signal.aborted)) stop();
   try {
     const { exitCode } = await process.wait();
+    await endWatch?.();
     await process.reap();
+    if (process.exceeded !== undefined) throw new ShowError(`${process.exceeded}.`);
     if (exitCode !== 0) {
       const said = stripColour(await process.errorOutput()).trim();
       throw new ShowError(said === '' ? `terraform show ended with exit code ${exitCode}.` : said);
@@ -66,6 +71,7 @@ async function capture(options: StageOptions, args: readonly string[]): Promise<
     return await readFile(path, 'utf8');
   } finally {
     for (const signal of stops) signal.removeEventListener('abort', stop);
+    await endWatch?.();
     await rm(directory, { recursive: true, force: true });
   }
 }

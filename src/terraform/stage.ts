@@ -1,7 +1,15 @@
 import type { Diagnostic } from './diagnostic.js';
 import type { Terraform } from './install.js';
+import { type Limits, OutputBudget, watchLimits } from './limits.js';
 import { diagnosticOf, type Message, parseMessage, renderMessage, saysInterrupted } from './messages.js';
-import { adoptProcess, type HeldProcess, type ProcessExit, ProcessReleasedError, startProcess } from './process.js';
+import {
+  adoptProcess,
+  type Enclosure,
+  type HeldProcess,
+  type ProcessExit,
+  ProcessReleasedError,
+  startProcess,
+} from './process.js';
 import { type Progress, ProgressTracker } from './progress.js';
 
 /** What every stage is given. */
@@ -13,8 +21,9 @@ export interface StageOptions {
   controlDirectory: string;
   /** From `terraformEnvironment`. */
   environment: Readonly<Record<string, string>>;
-  /** Puts a sandbox around a command. */
-  wrap?: (command: readonly string[]) => readonly string[];
+  /** Makes what a process is put in: a sandbox, a cgroup. Called for each process. */
+  enclose?: () => Enclosure;
+  limits?: Limits;
   /** After a restart: takes up the process that `controlDirectory` holds, and starts none. */
   adopt?: boolean;
   /** Up to where `onText` has already had it, as it was told then; diagnostics and progress come from the beginning always. */
@@ -96,27 +105,29 @@ export async function runCommand(
     return { outcome: 'lost', ...report };
   }
   const unhook = hook(process, signals);
+  const endWatch = options.limits && watchLimits(process, options.limits);
   try {
     await started?.(process);
-    return await attend(process, options, success, seen);
+    return await attend(process, options, success, seen, endWatch);
   } catch (error) {
     process.release();
     throw error;
   } finally {
     unhook();
+    await endWatch?.();
   }
 }
 
 function start(
-  { terraform, workspaceDirectory, controlDirectory, environment, wrap }: StageOptions,
+  { terraform, workspaceDirectory, controlDirectory, environment, enclose }: StageOptions,
   args: readonly string[],
 ) {
-  const command = [terraform.path, ...args];
   return startProcess({
     directory: controlDirectory,
-    command: wrap ? wrap(command) : command,
+    command: [terraform.path, ...args],
     cwd: workspaceDirectory,
     env: environment,
+    ...(enclose && { enclosure: enclose() }),
   });
 }
 
@@ -125,9 +136,11 @@ async function attend(
   options: StageOptions,
   success: readonly number[],
   seen: ((message: Message) => void) | undefined,
+  endWatch: (() => Promise<void>) | undefined,
 ): Promise<StageEnd> {
   const report = emptyReport();
   const tracker = new ProgressTracker();
+  const budget = new OutputBudget(options.limits?.output ?? Number.POSITIVE_INFINITY);
   let interrupted = false;
   let exit: ProcessExit;
   try {
@@ -143,12 +156,15 @@ async function attend(
         const diagnostic = diagnosticOf(message);
         if (diagnostic) tell(report, diagnostic, options);
         seen?.(message);
-        if (line.end > (options.resumeFrom ?? 0)) text += renderMessage(message) ?? '';
+        const kept = budget.take(renderMessage(message) ?? '');
+        if (line.end > (options.resumeFrom ?? 0)) text += kept;
         report.end = line.end;
       }
       if (text !== '') await options.onText?.(text, report.end);
     }
+    if (budget.remark !== '') await options.onText?.(budget.remark, report.end);
     exit = await process.wait();
+    await endWatch?.();
   } catch (error) {
     if (error instanceof ProcessReleasedError) return { outcome: 'released', ...report };
     throw error;
@@ -156,7 +172,18 @@ async function attend(
   report.exitCode = exit.exitCode;
   if (exit.signal !== undefined) report.signal = exit.signal;
   report.survivors = await process.reap();
-  const outcome = judge(exit, success, { killed: process.killed, interrupted: interrupted || process.interrupted });
+  const { exceeded } = process;
+  const outcome = judge(exit, success, {
+    killed: process.killed,
+    interrupted: interrupted || process.interrupted,
+    limited: exceeded !== undefined && !options.signals?.interrupt?.aborted && !options.signals?.kill?.aborted,
+  });
+  if (exceeded !== undefined) {
+    // In front: it is why the others are there.
+    const severity = outcome === 'exited' ? 'warning' : 'error';
+    report.diagnostics.unshift({ severity, summary: exceeded, detail: 'Terraform was stopped for that.' });
+    options.onDiagnostic?.(report.diagnostics[0] as Diagnostic);
+  }
   if (outcome === 'errored' && !report.diagnostics.some(({ severity }) => severity === 'error')) {
     const said = (await process.errorOutput()).trim();
     tell(report, problem(`Terraform failed with exit code ${exit.exitCode}`, said), options);
@@ -172,9 +199,10 @@ async function attend(
 function judge(
   { exitCode, signal }: ProcessExit,
   success: readonly number[],
-  { killed, interrupted }: { killed: boolean; interrupted: boolean },
+  { killed, interrupted, limited }: { killed: boolean; interrupted: boolean; limited: boolean },
 ): StageEnd['outcome'] {
   if (exitCode !== undefined && success.includes(exitCode)) return 'exited';
+  if (limited) return 'errored';
   if (killed) return 'killed';
   if (exitCode === undefined) return 'lost';
   if (signal !== undefined)

@@ -10,11 +10,11 @@ import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
 import { endProcesses } from './left-behind.js';
 import { OutputLog } from './output-log.js';
-import { planFileOf } from './plan-run.js';
 import {
   firstError,
   initialise,
   type Prepared,
+  planFileOf,
   prepare,
   recordDiagnostics,
   stageOptions,

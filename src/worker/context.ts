@@ -8,6 +8,7 @@ import type { SavedState } from '../state/saved-state.js';
 import type { StateServer } from '../state/state-server.js';
 import type { Terraform } from '../terraform/install.js';
 import type { Encryption } from '../variables/encryption.js';
+import type { Confinement } from './confinement.js';
 import type { Patience } from './patience.js';
 import type { WorkDirectories } from './work-directory.js';
 
@@ -23,6 +24,8 @@ export interface WorkerContext {
   terraform: () => Promise<Terraform>;
   config: Pick<Config, 'workerName' | 'dataDirectory' | 'runEnv' | 'planEnv' | 'planTimeout' | 'applyTimeout'>;
   savedState: SavedState;
+  /** Sandbox and limits of what runs. */
+  confinement: Confinement;
   log: Log;
   patience: Patience;
   /** Repeats what writes to the record until the record can be reached. */

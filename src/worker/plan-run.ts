@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import type { Run } from '../db/schema.js';
 import { diePlan, failPlan, finishCanceled, finishPlan } from '../runs/outcome.js';
 import { differences, type PlanParts, reviewedPlan } from '../runs/reviewed-plan.js';
@@ -11,6 +10,7 @@ import {
   firstError,
   initialise,
   type Prepared,
+  planFileOf,
   prepare,
   recordDiagnostics,
   stageOptions,
@@ -74,10 +74,6 @@ async function logged(prepared: Prepared, work: () => Promise<Run>): Promise<{ r
   } finally {
     await prepared.log.end();
   }
-}
-
-export function planFileOf(prepared: Prepared): string {
-  return join(prepared.directory.control, 'plan');
 }
 
 type Planned = Extract<PlanResult, { outcome: 'changes' | 'no-changes' }>;

@@ -125,9 +125,16 @@ export async function initialise(active: ActiveRun, prepared: Prepared): Promise
   return result;
 }
 
+/** The only thing in the control directory that Terraform sees. */
+export function planFileOf({ directory }: Pick<Prepared, 'directory'>): string {
+  return join(directory.control, 'plan');
+}
+
 /** `name` is unlike that of any other process of this attempt. */
 export function stageOptions(active: ActiveRun, prepared: Prepared, name: string): StageOptions {
+  const kind = name.endsWith('init') ? 'init' : active.stage;
   return {
+    ...active.worker.confinement.of({ ...prepared, kind, planFile: planFileOf(prepared) }),
     terraform: prepared.terraform,
     workspaceDirectory: prepared.module,
     controlDirectory: stageDirectory(prepared.directory, active.run, name),

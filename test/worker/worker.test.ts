@@ -12,6 +12,7 @@ import { SavedState } from '../../src/state/saved-state.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
 import { Encryption } from '../../src/variables/encryption.js';
+import { Confinement } from '../../src/worker/confinement.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
 import { Patience } from '../../src/worker/patience.js';
@@ -85,6 +86,7 @@ beforeEach(async () => {
       planTimeout: 600_000,
       applyTimeout: 600_000,
     },
+    confinement: new Confinement({ processes: 512, memory: 2 ** 31, disk: 2 ** 32, output: 2 ** 26 }, {}),
     log,
     patience: new Patience({ ms: 0, log }),
     untilRecorded: (write) => untilRecorded(write, log),
