@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from 'kysely';
+import type { Effect } from './effect.js';
 import type { Closure } from './gate.js';
-import type { Effect } from './outbox.js';
 
 /** How urgent an effect is: the lower, the sooner. */
 export const RANK = {

@@ -94,7 +94,9 @@ async function unsavedOf({ run, worker }: ActiveRun, { progress }: ApplyResult):
 
 async function restorePlan(active: ActiveRun): Promise<Prepared> {
   const { run, worker } = active;
-  const plan = await worker.db.selectFrom('plans').selectAll().where('run_id', '=', run.id).executeTakeFirst();
+  const plan = await worker.untilRecorded(() =>
+    worker.db.selectFrom('plans').selectAll().where('run_id', '=', run.id).executeTakeFirst(),
+  );
   if (!plan) throw new RunFailure('Its plan is no longer kept: plan again.');
   const prepared = await prepare(active);
   try {

@@ -61,7 +61,9 @@ export async function prepare(active: ActiveRun): Promise<Prepared> {
   if (backend.kind === 'none') await writeBackendOverride(module, directory.checkout);
   const state = ownBackend
     ? undefined
-    : await worker.stateServer.register({ run, directory: directory.control, readOnly: run.speculative });
+    : await worker.untilRecorded(() =>
+        worker.stateServer.register({ run, directory: directory.control, readOnly: run.speculative }),
+      );
 
   const { environment, masked } = terraformEnvironment({
     runEnv: run.speculative ? worker.config.planEnv : worker.config.runEnv,
@@ -95,7 +97,9 @@ async function createDirectory({ run, worker }: ActiveRun): Promise<WorkDirector
   }
   await noteOwner(directory, run);
   if (run.work_directory === null) {
-    await worker.db.updateTable('runs').set({ work_directory: directory.root }).where('id', '=', run.id).execute();
+    await worker.untilRecorded(() =>
+      worker.db.updateTable('runs').set({ work_directory: directory.root }).where('id', '=', run.id).execute(),
+    );
   }
   return directory;
 }

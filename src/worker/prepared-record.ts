@@ -48,7 +48,7 @@ export async function readPrepared(active: ActiveRun): Promise<{ prepared: Prepa
     JSON.parse(worker.encryption.open(placeOf(active), sealed).toString()),
   );
   const mask = createMask(facts.masked);
-  const log = await OutputLog.resume(worker.db, run, stage, mask);
+  const log = await worker.untilRecorded(() => OutputLog.resume(worker.db, run, stage, mask));
   log.append(facts.preamble);
   return { prepared: { ...facts, ownBackend, directory, mask, log }, manifest };
 }
