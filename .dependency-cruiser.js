@@ -16,6 +16,7 @@ const allowed = {
   reports: ['^src/runs/', '^src/queue/'],
   github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/outbox\\.ts$'],
   web: [],
+  housekeeping: ['^src/git/', '^src/terraform/', '^src/worker/work-directory\\.ts$'],
 };
 
 export default {

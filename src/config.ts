@@ -4,7 +4,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { refusedPattern } from './terraform/environment.js';
-import { parseDuration } from './units.js';
+import { parseDuration, parseSize } from './units.js';
 
 /**
  * Every environment variable that Signalbox reads, with its meaning (`describe`), its default and its error. Nothing
@@ -73,6 +73,18 @@ const variables = z.object({
     .default('https://releases.hashicorp.com')
     .describe("where Terraform is downloaded from when it isn't on the PATH"),
   GIT_PATIENCE: duration('how long a run waits for a git host that is away before it fails; 0: not at all', '15m'),
+  KEEP_OUTPUT_DAYS: number("how long Terraform's output is kept after its run has ended; 0: for ever", {
+    max: 36_500,
+  }).default(90),
+  KEEP_PLAN_DAYS: number('the same for plan files', { max: 36_500 }).default(30),
+  KEEP_STATE_VERSIONS: number('how many state versions of a workspace are kept at least; 0: all', {
+    max: 1_000_000,
+  }).default(100),
+  KEEP_SNAPSHOT_DAYS: number('how long state that the record did not take is kept on disk; 0: for ever', {
+    max: 36_500,
+  }).default(90),
+  MIRRORS_MAX_SIZE: size('how large the mirrors of repositories may become together; 0: any size', '10G'),
+  PROVIDERS_MAX_SIZE: size('how large the cache of providers may become; 0: any size', '10G'),
   GITHUB_CONTENT_PER_MINUTE: number('check runs and comments written per minute and installation at most', {
     min: 1,
     max: 10_000,
@@ -112,6 +124,14 @@ export interface Config {
   terraformReleasesUrl: string;
   /** In ms. */
   gitPatience: number;
+  /** 0: for ever, and so for the ones below. */
+  keepOutputDays: number;
+  keepPlanDays: number;
+  keepStateVersions: number;
+  keepSnapshotDays: number;
+  /** In bytes; 0: any size. */
+  mirrorsMaxSize: number;
+  providersMaxSize: number;
   githubContentPerMinute: number;
 }
 
@@ -183,6 +203,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     planEnv: v.PLAN_ENV,
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     gitPatience: v.GIT_PATIENCE,
+    keepOutputDays: v.KEEP_OUTPUT_DAYS,
+    keepPlanDays: v.KEEP_PLAN_DAYS,
+    keepStateVersions: v.KEEP_STATE_VERSIONS,
+    keepSnapshotDays: v.KEEP_SNAPSHOT_DAYS,
+    mirrorsMaxSize: v.MIRRORS_MAX_SIZE,
+    providersMaxSize: v.PROVIDERS_MAX_SIZE,
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
   };
 }
@@ -266,6 +292,11 @@ function list(meaning: string) {
 /** In ms. */
 function duration(meaning: string, byDefault: string) {
   return measure(meaning, byDefault, parseDuration, 'must be a time such as 90s, 15m or 2h');
+}
+
+/** In bytes. */
+function size(meaning: string, byDefault: string) {
+  return measure(meaning, byDefault, parseSize, 'must be a size such as 512M or 10G');
 }
 
 function measure(meaning: string, byDefault: string, parse: (text: string) => number | undefined, error: string) {

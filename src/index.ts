@@ -6,6 +6,8 @@ import { openRecord, RecordUnavailable } from './db/record.js';
 import { Mirrors } from './git/mirror.js';
 import { createTokenSource } from './github/git-tokens.js';
 import { MAX_WEBHOOK_BYTES } from './github/webhook.js';
+import { choresOf } from './housekeeping/chores.js';
+import { Housekeeper } from './housekeeping/housekeeper.js';
 import { createLog, type Log } from './log.js';
 import { DataDirectoryInUse, lockDataDirectory } from './process-lock.js';
 import { DispatchQueue } from './queue/dispatch-queue.js';
@@ -19,7 +21,7 @@ import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
-import { startWorkerRole } from './worker-role.js';
+import { startWorkerRole, type WorkerRole } from './worker-role.js';
 
 /** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
 const OVERDUE_SECONDS = 20;
@@ -112,10 +114,18 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   reconciler.start();
   stops.push(() => reconciler.stop());
 
+  let worker: WorkerRole | undefined;
   if (config.roles.includes('worker')) {
-    const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
-    stops.push(() => worker.stop());
+    const role = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
+    stops.push(() => role.stop());
+    worker = role;
   }
+  const housekeeper = new Housekeeper({
+    chores: choresOf({ config, db, mirrors, workDirectories: worker?.workDirectories, log }),
+    log,
+  });
+  housekeeper.start();
+  stops.push(() => housekeeper.stop());
   server = await startWebServer({
     host: config.host,
     port: config.port,

@@ -18,6 +18,7 @@ import { WorkDirectories } from './worker/work-directory.js';
 import { Worker } from './worker/worker.js';
 
 export interface WorkerRole {
+  readonly workDirectories: WorkDirectories;
   /** Takes no more work, waits for the Terraforms that run, and lets go of everything. */
   stop(): Promise<void>;
 }
@@ -37,13 +38,14 @@ export async function startWorkerRole(options: {
   const workRoot = join(config.dataDirectory, 'work');
   await mkdir(workRoot, { recursive: true, mode: 0o700 });
   const stateServer = await StateServer.start({ db: record.db, encryption, log });
+  const workDirectories = new WorkDirectories(workRoot);
   const worker = new Worker({
     db: record.db,
     notifications: record.notifications,
     encryption,
     mirrors,
     stateServer,
-    workDirectories: new WorkDirectories(workRoot),
+    workDirectories,
     terraform: terraformFinder(config, log),
     config,
     log,
@@ -61,6 +63,7 @@ export async function startWorkerRole(options: {
   });
   await dispatcher.start();
   return {
+    workDirectories,
     stop: async () => {
       await dispatcher.stop();
       worker.stop();
