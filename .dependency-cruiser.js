@@ -25,6 +25,7 @@ const allowed = {
   github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/(outbox|complaints)\\.ts$'],
   operating: ['^src/runs/', '^src/state/', '^src/queue/outbox\\.ts$'],
   web: [],
+  housekeeping: ['^src/git/', '^src/terraform/', '^src/worker/work-directory\\.ts$'],
 };
 
 export default {

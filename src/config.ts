@@ -83,14 +83,26 @@ const variables = z.object({
     .describe('whether Terraform runs in a sandbox'),
   SANDBOX_PATHS: list('paths that Terraform sees in its sandbox beside the system').default([]),
   RUN_PROCESSES: number('processes and threads that a run may have', { min: 16, max: 1_000_000 }).default(512),
-  RUN_MEMORY: size('memory that a run may use', '2GiB'),
-  RUN_DISK: size('disk space that a run may use', '4GiB'),
-  RUN_OUTPUT: size("how much of a stage's output is kept", '64MiB'),
+  RUN_MEMORY: size('memory that a run may use', '2GiB', 1024 ** 2),
+  RUN_DISK: size('disk space that a run may use', '4GiB', 1024 ** 2),
+  RUN_OUTPUT: size("how much of a stage's output is kept", '64MiB', 1024 ** 2),
   TERRAFORM_RELEASES_URL: z
     .url({ protocol: /^https?$/, error: 'must be an http or https address' })
     .default('https://releases.hashicorp.com')
     .describe("where Terraform is downloaded from when it isn't on the PATH"),
   GIT_PATIENCE: duration('how long a run waits for a git host that is away before it fails; 0: not at all', '15m'),
+  KEEP_OUTPUT_DAYS: number("how long Terraform's output is kept after its run has ended; 0: for ever", {
+    max: 36_500,
+  }).default(90),
+  KEEP_PLAN_DAYS: number('the same for plan files', { max: 36_500 }).default(30),
+  KEEP_STATE_VERSIONS: number('how many state versions of a workspace are kept at least; 0: all', {
+    max: 1_000_000,
+  }).default(100),
+  KEEP_SNAPSHOT_DAYS: number('how long state that the record did not take is kept on disk; 0: for ever', {
+    max: 36_500,
+  }).default(90),
+  MIRRORS_MAX_SIZE: size('how large the mirrors of repositories may become together; 0: any size', '10G'),
+  PROVIDERS_MAX_SIZE: size('how large the cache of providers may become; 0: any size', '10G'),
   GITHUB_CONTENT_PER_MINUTE: number('check runs and comments written per minute and installation at most', {
     min: 1,
     max: 10_000,
@@ -142,6 +154,14 @@ export interface Config {
   terraformReleasesUrl: string;
   /** In ms. */
   gitPatience: number;
+  /** 0: for ever, and so for the ones below. */
+  keepOutputDays: number;
+  keepPlanDays: number;
+  keepStateVersions: number;
+  keepSnapshotDays: number;
+  /** In bytes; 0: any size. */
+  mirrorsMaxSize: number;
+  providersMaxSize: number;
   githubContentPerMinute: number;
   githubContentPerHour: number;
 }
@@ -223,6 +243,12 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     limits: { processes: v.RUN_PROCESSES, memory: v.RUN_MEMORY, disk: v.RUN_DISK, output: v.RUN_OUTPUT },
     terraformReleasesUrl: v.TERRAFORM_RELEASES_URL.replace(/\/+$/, ''),
     gitPatience: v.GIT_PATIENCE,
+    keepOutputDays: v.KEEP_OUTPUT_DAYS,
+    keepPlanDays: v.KEEP_PLAN_DAYS,
+    keepStateVersions: v.KEEP_STATE_VERSIONS,
+    keepSnapshotDays: v.KEEP_SNAPSHOT_DAYS,
+    mirrorsMaxSize: v.MIRRORS_MAX_SIZE,
+    providersMaxSize: v.PROVIDERS_MAX_SIZE,
     githubContentPerMinute: v.GITHUB_CONTENT_PER_MINUTE,
     githubContentPerHour: v.GITHUB_CONTENT_PER_HOUR,
   };
@@ -325,18 +351,14 @@ function duration(meaning: string, byDefault: string, [least, most]: [string, st
   return measure(meaning, byDefault, parse, `must be a time from ${least} to ${most}, such as 90s, 15m or 2h`);
 }
 
-/** In bytes: 1 MiB or more. */
-function size(meaning: string, byDefault: string) {
+/** In bytes. */
+function size(meaning: string, byDefault: string, least = 0) {
   const parse = (text: string) => {
     const bytes = parseSize(text);
-    return bytes === undefined || bytes < 1024 ** 2 ? undefined : bytes;
+    return bytes === undefined || bytes < least ? undefined : bytes;
   };
-  return measure(
-    meaning,
-    byDefault,
-    parse,
-    'must be a size of 1MiB or more, such as 2GiB, 512MiB or a number of bytes',
-  );
+  const error = `must be a size${least > 0 ? ' of 1MiB or more' : ''}, such as 2GiB, 512MiB or a number of bytes`;
+  return measure(meaning, byDefault, parse, error);
 }
 
 function measure(meaning: string, byDefault: string, parse: (text: string) => number | undefined, error: string) {

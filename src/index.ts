@@ -6,6 +6,8 @@ import { openRecord, RecordUnavailable } from './db/record.js';
 import { Mirrors } from './git/mirror.js';
 import { createTokenSource } from './github/git-tokens.js';
 import { MAX_WEBHOOK_BYTES } from './github/webhook.js';
+import { choresOf } from './housekeeping/chores.js';
+import { Housekeeper } from './housekeeping/housekeeper.js';
 import { createLog, type Log } from './log.js';
 import { EXPOSITION_TYPE } from './operating/exposition.js';
 import { openOperatorView } from './operating/operator-view.js';
@@ -25,7 +27,7 @@ import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
 import { SandboxRequiredError } from './worker/confinement.js';
-import { startWorkerRole } from './worker-role.js';
+import { startWorkerRole, type WorkerRole } from './worker-role.js';
 
 /** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
 const OVERDUE_SECONDS = 20;
@@ -136,12 +138,20 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     roles: config.roles,
     workRoot: join(config.dataDirectory, 'work'),
   });
+  let worker: WorkerRole | undefined;
   if (config.roles.includes('worker')) {
     const workerLog = log.child({ worker: config.workerName });
     const shared = { config, record, encryption, mirrors, backend, workspaces, dispatch };
-    const worker = await startWorkerRole({ ...shared, log: workerLog });
-    stops.push(() => worker.stop());
+    const role = await startWorkerRole({ ...shared, log: workerLog });
+    stops.push(() => role.stop());
+    worker = role;
   }
+  const housekeeper = new Housekeeper({
+    chores: choresOf({ config, db, mirrors, workDirectories: worker?.workDirectories, log }),
+    log,
+  });
+  housekeeper.start();
+  stops.push(() => housekeeper.stop());
   server = await startWebServer({
     host: config.host,
     port: config.port,

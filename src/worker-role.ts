@@ -23,6 +23,7 @@ import { WorkDirectories } from './worker/work-directory.js';
 import { Worker } from './worker/worker.js';
 
 export interface WorkerRole {
+  readonly workDirectories: WorkDirectories;
   /** Takes no more work, waits for the Terraforms that run, and lets go of everything. */
   stop(): Promise<void>;
 }
@@ -49,13 +50,14 @@ export async function startWorkerRole(options: {
     name: config.workerName,
     slots: config.workerSlots,
   });
+  const workDirectories = new WorkDirectories(workRoot);
   const context: WorkerContext = {
     db: record.db,
     notifications: record.notifications,
     encryption,
     mirrors,
     stateServer,
-    workDirectories: new WorkDirectories(workRoot),
+    workDirectories,
     terraform: terraformFinder(config, log),
     config,
     confinement,
@@ -79,6 +81,7 @@ export async function startWorkerRole(options: {
   dispatcher.occupy(await worker.takeUp());
   await dispatcher.start();
   return {
+    workDirectories,
     stop: async () => {
       await dispatcher.stop();
       worker.stop();

@@ -236,6 +236,7 @@ interface RunsTable {
   force_cancel_requested_at: Optional<Date>;
   force_cancel_requested_by: Optional<string>;
   superseded_by: Optional<string>;
+  output_removed_at: Optional<Date>;
 }
 
 interface RunEventsTable {

@@ -8,6 +8,8 @@ import { type Checkout, checkSize, warningsOf, writeFiles } from './checkout.js'
 import { fetchFailure, lockHeld, saysCorrupt } from './fetch-failure.js';
 import { GitCommand, GitExit, gitEnvironment } from './git-command.js';
 import { GitUnavailable, PathUnreadable, RepositoryGone } from './git-error.js';
+import { MirrorUse } from './mirror-use.js';
+import type { MirrorOnDisk } from './mirrors-on-disk.js';
 import { differingPaths, listTree, resolveFiles, type TreeEntry, treeOf } from './tree.js';
 
 export interface MirrorsOptions {
@@ -44,6 +46,7 @@ export class Mirrors {
   /** Fetches into one mirror take turns. */
   readonly #turns = new Map<number, LimitFunction>();
   readonly #listings = new Listings();
+  readonly #use = new MirrorUse();
 
   constructor(options: MirrorsOptions) {
     this.#options = options;
@@ -52,7 +55,15 @@ export class Mirrors {
   of({ id, owner, name }: MirroredRepository): Mirror {
     const turns = this.#turns.get(id) ?? pLimit(1);
     this.#turns.set(id, turns);
-    return new Mirror(this.#options, { id, owner, name }, turns, this.#listings);
+    return new Mirror(this.#options, { id, owner, name }, turns, this.#listings, this.#use);
+  }
+
+  /**
+   * Removes a mirror, unless it is in use or was within `ms`: it is made anew when it is needed again. Yields whether it
+   * was removed.
+   */
+  remove({ id, directory }: MirrorOnDisk, ms: number): Promise<boolean> {
+    return this.#use.remove(id, ms, () => discardRepository(directory));
   }
 }
 
@@ -91,9 +102,17 @@ export class Mirror {
   readonly #home: string;
   readonly #git: GitCommand;
   readonly #listings: Listings;
+  readonly #use: MirrorUse;
 
-  constructor(options: MirrorsOptions, repository: MirroredRepository, turns: LimitFunction, listings: Listings) {
+  constructor(
+    options: MirrorsOptions,
+    repository: MirroredRepository,
+    turns: LimitFunction,
+    listings: Listings,
+    use: MirrorUse,
+  ) {
     this.#options = options;
+    this.#use = use;
     this.#listings = listings;
     this.#repository = repository;
     this.#fullName = `${repository.owner}/${repository.name}`;
@@ -167,8 +186,12 @@ export class Mirror {
     });
   }
 
+  #whole<T>(shas: readonly string[], use: () => Promise<T>): Promise<T> {
+    return this.#use.during(this.#repository.id, this.#directory, () => this.#mended(shas, use));
+  }
+
   /** Does something with commits that are here; where the mirror turns out to be damaged, with a new one. */
-  async #whole<T>(shas: readonly string[], use: () => Promise<T>): Promise<T> {
+  async #mended<T>(shas: readonly string[], use: () => Promise<T>): Promise<T> {
     const attempt = async () => {
       if (!(await this.#hasAll(shas))) await this.#turns(() => this.#fetchMissing(shas));
       return use();

@@ -30,6 +30,11 @@ const KEPT = 'kept';
 
 type Placed = Pick<Run, 'id' | 'workspace_id' | 'speculative' | 'work_directory'>;
 
+/** Where in the checkout its root module is. */
+interface ModulePlace {
+  module: string;
+}
+
 const run = promisify(execFile);
 
 /**
@@ -83,6 +88,33 @@ export class WorkDirectories {
       if (place.owner !== undefined && place.owner !== placed.id) return;
       await this.#remove(directory);
       place.owner = undefined;
+    });
+  }
+
+  /** Names of the directories that runs have had: ids of workspaces and of speculative runs. */
+  async list(): Promise<string[]> {
+    const names = await readdir(this.#root).catch(() => []);
+    return names.filter((name) => /^(\d{1,9}|run-\w+)$/.test(name));
+  }
+
+  /**
+   * Removes a directory that an earlier process has left behind. `judge` is asked when nobody else is at it: it yields the
+   * run that had it last, or undefined where it may still be needed. Also what that run's Terraform couldn't hand over is
+   * set aside. Yields whether it was removed.
+   */
+  removeAbandoned(
+    name: string,
+    judge: (root: string) => Promise<(Placed & ModulePlace) | undefined>,
+  ): Promise<boolean> {
+    const root = join(this.#root, name);
+    return this.#alone(root, async (place) => {
+      const last = place.owner === undefined ? await judge(root) : undefined;
+      if (last === undefined) return false;
+      const directory = this.of({ ...last, work_directory: root });
+      const errored = join(directory.checkout, last.module, 'errored.tfstate');
+      if (await isFile(errored)) await this.keepFile({ ...last, work_directory: root }, errored);
+      await this.#remove(directory);
+      return true;
     });
   }
 
@@ -154,5 +186,12 @@ async function isMissing(path: string): Promise<boolean> {
   return lstat(path).then(
     () => false,
     (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+  );
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return lstat(path).then(
+    (stats) => stats.isFile(),
+    () => false,
   );
 }

@@ -58,6 +58,7 @@ export function run(overrides: Partial<Run> = {}): Run {
     force_cancel_requested_at: null,
     force_cancel_requested_by: null,
     superseded_by: null,
+    output_removed_at: null,
     ...overrides,
   };
 }
