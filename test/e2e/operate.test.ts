@@ -151,16 +151,9 @@ describe('An outage of GitHub', () => {
       .filter(Boolean)
       .map((line) => JSON.parse(line) as Line);
     const warnings = said.filter(({ level }) => level === 'warn');
-    process.stderr.write(
-      `${warnings.map((line) => JSON.stringify({ ...line, err: (line.err as { message?: string })?.message })).join('\n')}\n`,
-    );
-    process.stderr.write(
-      `${said
-        .filter(({ msg }) => /again/.test(msg))
-        .map(({ msg }) => msg)
-        .join('\n')}\n`,
-    );
+    // At most once for each kind of report and each sort of failure, however many runs and retries meet it.
     expect(warnings.length).toBeGreaterThan(0);
     expect(warnings.length).toBeLessThan(10);
+    expect(said.map(({ msg }) => msg)).toContain('Effects of kind run_report are delivered again');
   });
 });
