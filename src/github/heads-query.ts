@@ -107,13 +107,13 @@ export async function askForPullRequests(
   return answer.repository ? pageOf(answer.repository.pullRequests) : { pullRequests: [], next: undefined };
 }
 
-/** A repository that isn't there is an error beside the answers for the others. */
+/** A repository that isn't there, or is closed to the App, is an error beside the answers for the others. */
 async function ask<T>(octokit: InstallationOctokit, query: string, variables: Record<string, string>): Promise<T> {
   try {
     return await octokit.graphql<T>(query, variables);
   } catch (error) {
     const { data, errors } = error as { data?: T; errors?: { type?: string }[] };
-    if (data && errors?.every(({ type }) => type === 'NOT_FOUND')) return data;
+    if (data && errors?.every(({ type }) => type === 'NOT_FOUND' || type === 'FORBIDDEN')) return data;
     throw error;
   }
 }

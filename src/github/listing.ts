@@ -1,6 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/pool.js';
 import type { Repository } from '../db/schema.js';
+import { isRefusedToken } from './failures.js';
 import type { Services } from './handling.js';
 import {
   comeBack,
@@ -17,6 +18,8 @@ type Listed = RepositoryPayload & { pushed_at?: string | null; archived?: boolea
 
 /** How old a list of an installation's repositories may get. One call for a hundred repositories. */
 const LIST_EVERY = '15 minutes';
+/** And how soon a list that failed is asked for again. */
+const LIST_AGAIN = '1 minute';
 /** What happened longer ago in repositories that are new to us is left alone, as GitHub redelivers nothing older, in ms. */
 const LONG_AGO_MS = 3 * 86_400_000;
 /** Installations whose repositories are listed in one round. */
@@ -24,7 +27,8 @@ const LISTS_A_ROUND = 20;
 
 /**
  * Follows what GitHub says of the App's installations and their repositories, for all that webhooks have not: added,
- * removed, suspended, renamed, transferred, archived. Yields whether there is more to list.
+ * removed, suspended, renamed, transferred, archived. Yields whether there is more to list. Throws the first
+ * failure, after every installation had its turn.
  */
 export async function followInstallations(services: Services, stop: AbortSignal): Promise<boolean> {
   const { db } = services;
@@ -40,7 +44,16 @@ export async function followInstallations(services: Services, stop: AbortSignal)
     .orderBy('listed_at', (order) => order.asc().nullsFirst())
     .limit(LISTS_A_ROUND + 1)
     .execute();
-  for (const { id } of due.slice(0, LISTS_A_ROUND)) await followRepositories(services, id, stop);
+  let failure: { error: unknown } | undefined;
+  for (const { id } of due.slice(0, LISTS_A_ROUND)) {
+    try {
+      await followRepositories(services, id, stop);
+    } catch (error) {
+      failure ??= { error };
+      if (isRefusedToken(error)) await services.octokitFor(id, { fresh: true }).catch(() => undefined);
+    }
+  }
+  if (failure) throw failure.error;
   return due.length > LISTS_A_ROUND;
 }
 
@@ -100,7 +113,12 @@ async function followRepositories(services: Services, installation: number, stop
     await listRepositories(services, installation, since, stop);
     await db.updateTable('installations').set({ listed_to: begun.at }).where('id', '=', installation).execute();
   } catch (error) {
-    await db.updateTable('installations').set({ listed_at: null }).where('id', '=', installation).execute();
+    // Soon again, and not before all others.
+    await db
+      .updateTable('installations')
+      .set({ listed_at: sql`now() - ${LIST_EVERY}::interval + ${LIST_AGAIN}::interval` })
+      .where('id', '=', installation)
+      .execute();
     throw error;
   }
 }

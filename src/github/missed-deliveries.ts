@@ -54,7 +54,7 @@ export async function askForMissed(
 export async function awaitedRepositories(db: Db): Promise<Set<number>> {
   const { rows } = await sql<{ id: number }>`
     select repository_id as id from redeliveries
-    where repository_id is not null and (asked = 0 or asked_at > now() - ${ARRIVES_WITHIN}::interval)
+    where repository_id is not null and event not like 'check_run.%' and (asked = 0 or asked_at > now() - ${ARRIVES_WITHIN}::interval)
       and not exists (select from deliveries where deliveries.guid = redeliveries.guid)`.execute(db);
   return new Set(rows.map(({ id }) => id));
 }

@@ -4,6 +4,7 @@ import type { PullRequest, Repository } from '../db/schema.js';
 import type { InstallationOctokit } from '../octokit.js';
 import { noteHead } from './branches.js';
 import { ZERO_SHA } from './commits.js';
+import { isRefusedToken } from './failures.js';
 import type { Services } from './handling.js';
 import { askForHeads, askForPullRequests, type Heads, type PullRequestHead } from './heads-query.js';
 import { listSoon } from './installations.js';
@@ -61,6 +62,7 @@ export async function compareHeads(services: Services, comparing: Comparing): Pr
       }
     } catch (error) {
       failure ??= { error };
+      if (isRefusedToken(error)) await services.octokitFor(installation, { fresh: true }).catch(() => undefined);
     }
   }
   if (failure) throw failure.error;
@@ -95,11 +97,12 @@ async function compareBatch(
   let unsettled = false;
   for (const repository of repositories) {
     const found = heads.get(repository.id);
-    if (!found || isDescribedOtherwise(repository, found)) {
+    if (found && isDescribedOtherwise(repository, found)) {
       await db.transaction().execute((tx) => listSoon(tx, repository.installation_id));
       unsettled = true;
     }
     if (!found || found.archived) {
+      // Whether it is still the App's is told by the next list.
       await settle(db, repository);
       continue;
     }

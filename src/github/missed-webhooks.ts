@@ -9,6 +9,10 @@ import { compareHeads } from './missed-heads.js';
 /** Key of the advisory lock under which one process at a time looks: "SBXM". */
 const LOCK = 0x5342584d;
 
+/** The lock of a process whose host has vanished ends within a minute, not after the two hours of TCP's own. */
+const NOTICED_WHEN_GONE = sql`set_config('tcp_keepalives_idle', '30', false),
+  set_config('tcp_keepalives_interval', '10', false), set_config('tcp_keepalives_count', '3', false)`;
+
 export interface MissedWebhooksOptions {
   services: Services;
   notifications: Pick<Notifications, 'on'>;
@@ -48,7 +52,7 @@ export class MissedWebhooks {
     this.#wake();
   }
 
-  /** Waits for the call to GitHub that is under way. */
+  /** Doesn't wait for a call to GitHub that is under way: what comes of it is found again. */
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#unsubscribe();
@@ -77,7 +81,8 @@ export class MissedWebhooks {
     const { db } = this.#options.services;
     try {
       return await db.connection().execute(async (connection) => {
-        const { rows } = await sql<{ mine: boolean }>`select pg_try_advisory_lock(${LOCK}) as mine`.execute(connection);
+        const { rows } = await sql<{ mine: boolean }>`
+          select pg_try_advisory_lock(${LOCK}) as mine, ${NOTICED_WHEN_GONE}`.execute(connection);
         if (!rows[0]?.mine) return false;
         try {
           return await this.#steps();
@@ -107,7 +112,7 @@ export class MissedWebhooks {
     for (const [subject, step] of steps) {
       if (this.#stop.signal.aborted) break;
       try {
-        if (await step()) more = true;
+        if (await untilAborted(signal, step())) more = true;
         this.#complaints.settle(subject, `GitHub's ${subject} can be compared with the record again`);
       } catch (error) {
         if (signal.aborted) break;
@@ -128,4 +133,13 @@ export class MissedWebhooks {
     const newest = before > this.#startedAt ? before : this.#startedAt;
     return { before: newest, patienceMs: soonMs * 0.6, differences: this.#differences, stop: this.#stop.signal };
   }
+}
+
+/** What is begun already ends by itself, at its next call. */
+function untilAborted<T>(signal: AbortSignal, work: Promise<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
 }

@@ -98,6 +98,7 @@ async function queueRuns(
         commitMessage: move.message,
         branch,
         clearsHold: cleared.has(workspace.id),
+        branchIsBack: since.includes(ZERO_SHA),
       });
     }
     await takeHead(tx, repository.id, move);

@@ -20,12 +20,14 @@ export interface RunRequest {
   reviewedRun?: string | undefined;
   approvedBy?: string | undefined;
   clearsHold?: boolean;
+  /** The branch was deleted, and its runs discarded with it, and is there again. */
+  branchIsBack?: boolean;
 }
 
 /**
  * Creates a run, locked to the commit and to today's settings of its workspace. Where the workspace's newest run of a push
- * is of this commit already, and wasn't dropped, that one is returned. An older one doesn't count: since then the branch
- * was elsewhere and has come back.
+ * is of this commit already, that one is returned. An older one doesn't count: since then the branch was elsewhere and has
+ * come back.
  */
 export async function createRun(tx: Tx, request: RunRequest): Promise<{ run: Run; created: boolean }> {
   const { workspace } = request;
@@ -39,8 +41,8 @@ export async function createRun(tx: Tx, request: RunRequest): Promise<{ run: Run
       .orderBy('sequence', 'desc')
       .limit(1)
       .executeTakeFirst();
-    const dropped = newest?.state === 'discarded' || newest?.state === 'canceled';
-    if (newest?.commit_sha === request.commitSha && !dropped) return { run: newest, created: false };
+    const counts = newest?.state !== 'discarded' || !request.branchIsBack;
+    if (newest?.commit_sha === request.commitSha && counts) return { run: newest, created: false };
   }
   const run = await tx
     .insertInto('runs')

@@ -78,6 +78,24 @@ describe('a push that comes again', () => {
     expect(await world.timeline(first.run)).toHaveLength(2);
   });
 
+  test('gets one when the branch was elsewhere meanwhile, and has come back', async () => {
+    const request = { ...world.request(await world.workspace()), commitSha: 'back' };
+    const first = await world.create(request);
+    await world.create({ ...request, commitSha: 'elsewhere' });
+    const back = await world.create(request);
+    expect(back.created).toBe(true);
+    expect(back.run.id).not.toBe(first.run.id);
+    expect(await world.create(request)).toMatchObject({ created: false, run: { id: back.run.id } });
+  });
+
+  test('gets one when the branch was deleted, and its run discarded, and is there again', async () => {
+    const request = { ...world.request(await world.workspace()), commitSha: 'back' };
+    const first = await world.create(request);
+    expect(await world.create({ ...request, branchIsBack: true })).toMatchObject({ created: false });
+    await world.inTransaction((tx) => discardRun(tx, first.run, 'Branch main was deleted.'));
+    expect(await world.create({ ...request, branchIsBack: true })).toMatchObject({ created: true });
+  });
+
   test('gets one in each workspace, and other triggers get their own', async () => {
     const [one, other] = [await world.workspace(), await world.workspace()];
     const runs = [
