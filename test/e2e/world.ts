@@ -124,6 +124,8 @@ export class World {
       DATABASE_URL: this.database.url,
       ENCRYPTION_KEY: this.encryptionKey,
       GITHUB_CONTENT_PER_MINUTE: '10000',
+      // Stories have Terraform keep a journal in here. DATA_DIR is hidden from it all the same.
+      SANDBOX_PATHS: `${directory}:rw`,
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...this.options.env,
     };
