@@ -61,6 +61,14 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['WORKER_NAME', 'a name'],
     ['RUN_ENV', 'AWS-*'],
     ['PLAN_ENV', 'AWS_*_KEY'],
+    ['SANDBOX', 'on'],
+    ['SANDBOX_PATHS', 'tools'],
+    ['SANDBOX_PATHS', '/opt/tools,/'],
+    ['SANDBOX_PATHS', '/opt/../proc:rw'],
+    ['RUN_PROCESSES', '0'],
+    ['RUN_MEMORY', 'plenty'],
+    ['RUN_DISK', '4 bananas'],
+    ['RUN_OUTPUT', '12'],
     ['TERRAFORM_RELEASES_URL', 'releases.hashicorp.com'],
     ['GIT_PATIENCE', '15'],
     ['GIT_PATIENCE', 'a while'],
@@ -214,4 +222,20 @@ test('an encryption key is hexadecimal or base64', () => {
 test('every variable has a meaning', () => {
   for (const { name, meaning } of describeVariables())
     expect([name, meaning]).toEqual([name, expect.stringMatching(/\w/)]);
+});
+
+describe('what runs may use', () => {
+  test('has defaults, and sizes may have units', () => {
+    expect(readConfig({}).limits).toEqual({ processes: 512, memory: 2 ** 31, disk: 2 ** 32, output: 2 ** 26 });
+    const given = { RUN_PROCESSES: '64', RUN_MEMORY: '512MiB', RUN_DISK: '1.5 GiB', RUN_OUTPUT: '1048576' };
+    expect(readConfig(given).limits).toEqual({ processes: 64, memory: 2 ** 29, disk: 1.5 * 2 ** 30, output: 2 ** 20 });
+    expect(readConfig({ RUN_MEMORY: '2g' }).limits.memory).toBe(2 ** 31);
+  });
+
+  test('of the file system is named, and is read-only unless it says otherwise', () => {
+    expect(readConfig({ SANDBOX_PATHS: '/opt/tools, /srv/journal:rw' }).sandboxPaths).toEqual([
+      { path: '/opt/tools', writable: false },
+      { path: '/srv/journal', writable: true },
+    ]);
+  });
 });

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readStat } from './process-table.js';
 
-/** Where we go ourselves: a cgroup that hands controllers down may hold no processes of its own. */
+/** Where we go ourselves: of version 2, a cgroup that hands controllers down may hold no processes of its own. */
 const OURS = 'signalbox';
 const PREFIX = 'signalbox-run-';
 const NEEDED = ['memory', 'pids'];
@@ -20,106 +20,153 @@ export interface CgroupLimits {
   memory: number;
 }
 
-/** Cgroups (version 2) can't be made here. The message says why. */
+/** What is written into a cgroup's files; `?` marks those that systems without swap don't have. */
+const VERSION_2: Settings = ({ processes, memory }) => ({
+  'pids.max': processes,
+  'memory.max': memory,
+  'memory.swap.max?': 0,
+});
+const VERSION_1_PIDS: Settings = ({ processes }) => ({ 'pids.max': processes });
+const VERSION_1_MEMORY: Settings = ({ memory }) => ({
+  'memory.limit_in_bytes': memory,
+  'memory.memsw.limit_in_bytes?': memory,
+});
+
+type Settings = (limits: CgroupLimits) => Record<string, number>;
+
+/** Cgroups can't be made here. The message says why. */
 export class CgroupsUnavailableError extends Error {
   override name = 'CgroupsUnavailableError';
 }
 
-/** The place where a cgroup can be made for each process of a run. */
+/**
+ * The place where cgroups can be made for each process of a run: one of version 2, or one in each of two hierarchies of
+ * version 1.
+ */
 export class Cgroups {
-  readonly #base: string;
+  readonly #places: { base: string; settings: Settings }[];
 
-  private constructor(base: string) {
-    this.#base = base;
+  private constructor(places: { base: string; settings: Settings }[]) {
+    this.#places = places;
   }
 
   /**
-   * Finds out whether we may make cgroups that limit memory and processes, by making one. Moves this process, its parents and
-   * its children into a cgroup of their own, `signalbox`, beside those of the runs.
+   * Finds out whether we may make cgroups that limit memory and processes, by making some. Of version 2, it moves this process,
+   * its parents and its children into a cgroup of their own, `signalbox`, beside those of the runs.
    *
    * @throws CgroupsUnavailableError
    */
   static async open(): Promise<Cgroups> {
-    const own = await ownCgroup();
-    const base = basename(own) === OURS ? dirname(own) : own;
+    const [memberships = '', mounts = ''] = await Promise.all(
+      ['/proc/self/cgroup', '/proc/self/mountinfo'].map((path) => readFile(path, 'utf8').catch(() => '')),
+    );
+    const places = versionOne(memberships, mounts) ?? [
+      { base: await versionTwo(memberships, mounts), settings: VERSION_2 },
+    ];
+    const cgroups = new Cgroups(places);
     try {
-      const controllers = (await readFile(join(base, 'cgroup.controllers'), 'utf8')).trim().split(' ');
-      const missing = NEEDED.filter((name) => !controllers.includes(name));
-      if (missing.length > 0) {
-        throw new CgroupsUnavailableError(`the cgroup ${base} has no controller ${missing.join(' and ')}`);
-      }
-      await makeRoom(base);
-      await writeFile(join(base, 'cgroup.subtree_control'), NEEDED.map((name) => `+${name}`).join(' '));
-      // Left by a life before this one. Those that still hold processes stay: only empty ones can be removed.
-      const names = await readdir(base);
-      for (const name of names.filter((each) => each.startsWith(PREFIX))) await rmdir(join(base, name)).catch(() => {});
-      const cgroups = new Cgroups(base);
-      await removeCgroup(cgroups.create({ processes: 1, memory: 2 ** 20 }));
+      for (const { base } of places) await removeEmpty(base);
+      await removeCgroups(cgroups.create({ processes: 1, memory: 2 ** 20 }));
       return cgroups;
     } catch (error) {
-      if (error instanceof CgroupsUnavailableError) throw error;
-      throw new CgroupsUnavailableError(`the cgroup ${base} can't be used (${(error as NodeJS.ErrnoException).code})`);
+      throw unusable(places.map(({ base }) => base).join(' or '), error);
     }
   }
 
-  /** @returns the directory of a new cgroup */
-  create({ processes, memory }: CgroupLimits): string {
-    const directory = join(this.#base, `${PREFIX}${randomUUID()}`);
-    mkdirSync(directory);
-    writeFileSync(join(directory, 'pids.max'), String(processes));
-    writeFileSync(join(directory, 'memory.max'), String(memory));
-    try {
-      writeFileSync(join(directory, 'memory.swap.max'), '0');
-    } catch (error) {
-      // A system without swap has no such file.
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-    return directory;
+  /** @returns the directories of new cgroups, all of which a process has to join */
+  create(limits: CgroupLimits): string[] {
+    const name = `${PREFIX}${randomUUID()}`;
+    return this.#places.map(({ base, settings }) => {
+      const directory = join(base, name);
+      mkdirSync(directory);
+      for (const [file, value] of Object.entries(settings(limits))) {
+        try {
+          writeFileSync(join(directory, file.replace('?', '')), String(value));
+        } catch (error) {
+          if (!file.endsWith('?')) throw error;
+        }
+      }
+      return directory;
+    });
   }
 }
 
-/** How often a cgroup's limits were hit: forks that were refused, processes that were killed for want of memory. */
-export async function cgroupEvents(directory: string): Promise<{ processes: number; memory: number }> {
-  const [processes, memory] = await Promise.all([
-    readCount(join(directory, 'pids.events'), 'max'),
-    readCount(join(directory, 'memory.events'), 'oom_kill'),
+/** How often the limits of cgroups were hit: forks that were refused, processes that were killed for want of memory. */
+export async function cgroupEvents(directories: readonly string[]): Promise<{ processes: number; memory: number }> {
+  const count = async (file: string, name: string) => {
+    const texts = directories.map((directory) => readFile(join(directory, file), 'utf8').catch(() => ''));
+    const pattern = new RegExp(`^${name} (\\d+)$`, 'm');
+    return (await Promise.all(texts)).reduce((sum, text) => sum + Number(pattern.exec(text)?.[1] ?? 0), 0);
+  };
+  const [processes, second, first] = await Promise.all([
+    count('pids.events', 'max'),
+    count('memory.events', 'oom_kill'),
+    count('memory.oom_control', 'oom_kill'),
   ]);
-  return { processes, memory };
+  return { processes, memory: first + second };
 }
 
-/** Removes a cgroup whose processes are gone. */
-export async function removeCgroup(directory: string): Promise<void> {
-  // What got away from us can't have got out of it.
-  await writeFile(join(directory, 'cgroup.kill'), '1').catch(() => {});
-  for (const deadline = Date.now() + REMOVE_PATIENCE; ; await sleep(5)) {
-    const code = await rmdir(directory).then(
-      () => undefined,
-      (error: NodeJS.ErrnoException) => error.code,
-    );
-    if (code !== 'EBUSY' || Date.now() > deadline) return;
+/** Removes cgroups whose processes are gone. */
+export async function removeCgroups(directories: readonly string[]): Promise<void> {
+  for (const directory of directories) {
+    // What got away from us can't have got out of it. There is no such file in version 1.
+    await writeFile(join(directory, 'cgroup.kill'), '1').catch(() => {});
+    for (const deadline = Date.now() + REMOVE_PATIENCE; ; await sleep(5)) {
+      const code = await rmdir(directory).then(
+        () => undefined,
+        (error: NodeJS.ErrnoException) => error.code,
+      );
+      if (code !== 'EBUSY' || Date.now() > deadline) break;
+    }
   }
 }
 
-async function ownCgroup(): Promise<string> {
-  const [memberships, mounts] = await Promise.all(
-    ['/proc/self/cgroup', '/proc/self/mountinfo'].map((path) => readFile(path, 'utf8').catch(() => '')),
-  );
-  const path = /^0::(\/.*)$/m.exec(memberships ?? '')?.[1];
-  const mount = /^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m.exec(mounts ?? '')?.[1];
-  if (path === undefined || mount === undefined) throw new CgroupsUnavailableError('there are no cgroups of version 2');
+/** Where our own cgroups are in the two hierarchies, if there are both. */
+function versionOne(memberships: string, mounts: string): { base: string; settings: Settings }[] | undefined {
+  const place = (controller: string) => {
+    const path = new RegExp(`^\\d+:(?:\\S+,)?${controller}(?:,\\S+)?:(/.*)$`, 'm').exec(memberships)?.[1];
+    const mount = new RegExp(`^\\S+ \\S+ \\S+ / (\\S+) .* - cgroup \\S+ \\S*\\b${controller}\\b`, 'm').exec(
+      mounts,
+    )?.[1];
+    return path === undefined || mount === undefined ? undefined : join(mount, path);
+  };
+  const [pids, memory] = [place('pids'), place('memory')];
+  if (pids === undefined || memory === undefined) return undefined;
+  if (pids === memory)
+    return [{ base: pids, settings: (limits) => ({ ...VERSION_1_PIDS(limits), ...VERSION_1_MEMORY(limits) }) }];
+  return [
+    { base: pids, settings: VERSION_1_PIDS },
+    { base: memory, settings: VERSION_1_MEMORY },
+  ];
+}
+
+async function versionTwo(memberships: string, mounts: string): Promise<string> {
+  const path = /^0::(\/.*)$/m.exec(memberships)?.[1];
+  const mount = /^\S+ \S+ \S+ \/ (\S+) .* - cgroup2 /m.exec(mounts)?.[1];
+  if (path === undefined || mount === undefined) throw new CgroupsUnavailableError('there are no cgroups');
   if (path.startsWith('/..')) throw new CgroupsUnavailableError("this process's cgroup isn't mounted");
-  return join(mount, path);
+  const own = join(mount, path);
+  const base = basename(own) === OURS ? dirname(own) : own;
+  try {
+    const controllers = (await readFile(join(base, 'cgroup.controllers'), 'utf8')).trim().split(' ');
+    const missing = NEEDED.filter((name) => !controllers.includes(name));
+    if (missing.length > 0) {
+      throw new CgroupsUnavailableError(`the cgroup ${base} has no controller ${missing.join(' and ')}`);
+    }
+    await makeRoom(base);
+    await writeFile(join(base, 'cgroup.subtree_control'), NEEDED.map((name) => `+${name}`).join(' '));
+    return base;
+  } catch (error) {
+    throw unusable(base, error);
+  }
 }
 
 /** Moves what is in a cgroup into one below it, if all of it is ours to move. */
 async function makeRoom(base: string): Promise<void> {
-  const inside = async () =>
-    (await readFile(join(base, 'cgroup.procs'), 'utf8')).split('\n').filter(Boolean).map(Number);
-  const pids = await inside();
+  const text = await readFile(join(base, 'cgroup.procs'), 'utf8');
+  const pids = text.split('\n').filter(Boolean).map(Number);
   if (pids.length === 0) return;
-  if (!pids.every((pid) => isKin(pid))) {
-    throw new CgroupsUnavailableError(`the cgroup ${base} is shared with other programs`);
-  }
+  if (!pids.every(isKin)) throw new CgroupsUnavailableError(`the cgroup ${base} is shared with other programs`);
   const ours = join(base, OURS);
   await mkdir(ours, { recursive: true });
   for (const pid of pids) {
@@ -139,7 +186,14 @@ function isKin(pid: number): boolean {
   return readStat(pid) === undefined || line(process.pid).includes(pid) || line(pid).includes(process.pid);
 }
 
-async function readCount(path: string, name: string): Promise<number> {
-  const text = await readFile(path, 'utf8').catch(() => '');
-  return Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+/** Left by a life before this one. Those that still hold processes stay: only empty ones can be removed. */
+async function removeEmpty(base: string): Promise<void> {
+  for (const name of await readdir(base)) {
+    if (name.startsWith(PREFIX)) await rmdir(join(base, name)).catch(() => {});
+  }
+}
+
+function unusable(base: string, error: unknown): CgroupsUnavailableError {
+  if (error instanceof CgroupsUnavailableError) return error;
+  return new CgroupsUnavailableError(`no cgroup can be made in ${base} (${(error as NodeJS.ErrnoException).code})`);
 }

@@ -102,9 +102,9 @@ function diskWatch(limits: Limits): () => Promise<Excess | undefined> {
 }
 
 /** What the system itself has refused it. */
-async function refused({ cgroup }: HeldProcess, limits: Limits): Promise<Excess | undefined> {
-  if (cgroup === undefined) return undefined;
-  const events = await cgroupEvents(cgroup);
+async function refused({ cgroups }: HeldProcess, limits: Limits): Promise<Excess | undefined> {
+  if (cgroups.length === 0) return undefined;
+  const events = await cgroupEvents(cgroups);
   if (events.processes > 0) return { sentence: SENTENCES.processes(limits), grave: false };
   if (events.memory > 0) return { sentence: SENTENCES.memory(limits), grave: false };
   return undefined;
@@ -113,8 +113,8 @@ async function refused({ cgroup }: HeldProcess, limits: Limits): Promise<Excess 
 /** What only we see. */
 async function tooMuch(process: HeldProcess, limits: Limits): Promise<Excess | undefined> {
   const output = beyond(process.printed, OUTPUT_FACTOR * limits.output, GRAVE.output, SENTENCES.output(limits));
-  const { sandbox, cgroup } = process;
-  if (output || cgroup !== undefined || sandbox === undefined || !isAlive(sandbox)) return output;
+  const { sandbox, cgroups } = process;
+  if (output || cgroups.length > 0 || sandbox === undefined || !isAlive(sandbox)) return output;
   const usage = await usageBelow(sandbox);
   return (
     beyond(usage.processes, limits.processes, GRAVE.processes, SENTENCES.processes(limits)) ??

@@ -6,7 +6,7 @@ import { constants as system } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { removeCgroup } from './cgroup.js';
+import { removeCgroups } from './cgroup.js';
 import { follow, type OutputLine, splitLines } from './output.js';
 import { findProcesses, identify, isAlive, type ProcessIdentity, parseStat } from './process-table.js';
 
@@ -36,25 +36,33 @@ printf '%s\\n' "$code" >"$control/exit.tmp" && mv "$control/exit.tmp" "$control/
 exit "$code"
 `;
 
-const JOIN_CGROUP = `
-[ -z "$1" ] || printf '%s\\n' "$$" >"$1/cgroup.procs" || exit 125
+/** Each line of the first argument is the directory of a cgroup. */
+const JOIN_CGROUPS = `
+while read -r cgroup; do
+  [ -z "$cgroup" ] || printf '%s\\n' "$$" >"$cgroup/cgroup.procs" || exit 125
+done <<END
+$1
+END
 shift
 `;
 
 /** Becomes the command. */
-const DIRECT = `${JOIN_CGROUP}
+const DIRECT = `${JOIN_CGROUPS}
 exec 3<&-
 { read -r line </proc/$$/stat; } 2>/dev/null
 printf "%s\\n" "\${line:-$$}" >"$0/target"
 exec "$@"`;
 
+/** What multiplies in there mustn't keep us from ending it: one process of ours gets as much of a core as nine of those. */
+const NICE = 10;
+
 /**
  * Becomes the sandbox, which must live as long as the command: a service manager that stops us sends SIGTERM to everything at
  * once, and Terraform takes its time to save its state.
  */
-const SANDBOXED = `${JOIN_CGROUP}
+const SANDBOXED = `${JOIN_CGROUPS}
 trap '' INT TERM
-exec "$@" 4>>"$0/started" 5>&4`;
+exec nice -n ${NICE} "$@" 4>>"$0/started" 5>&4`;
 
 /** Comes first inside a sandbox: gives signals their meaning back, and waits until we have noted from outside who it is. */
 const GATE = [
@@ -76,8 +84,8 @@ export interface Enclosure {
    * is, as `bwrap --info-fd 4` does, and passes 3 and 5 on to the command.
    */
   sandbox?: (command: readonly string[]) => readonly string[];
-  /** Directory of a cgroup for this process alone, made already. It is removed at the end. */
-  cgroup?: string;
+  /** Directories of cgroups for this process alone, made already. They are removed at its end. */
+  cgroups?: readonly string[];
 }
 
 /** What to run, and where. */
@@ -122,16 +130,16 @@ interface ProcessRecord {
  * @throws ProcessExistsError when `directory` has held a process before; a plain error when `cwd` doesn't exist
  */
 export function startProcess(start: ProcessStart): HeldProcess {
-  const { command, cwd, env, enclosure: { sandbox, cgroup } = {} } = start;
+  const { command, cwd, env, enclosure: { sandbox, cgroups = [] } = {} } = start;
   const directory = resolve(start.directory);
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const stdout = openOutput(directory, 'stdout');
   const stderr = openOutput(directory, 'stderr');
   const token = randomUUID();
   try {
-    if (cgroup !== undefined) writeAtomically(join(directory, 'cgroup'), cgroup);
+    writeAtomically(join(directory, 'cgroups'), cgroups.join('\n'));
     const [inner, whole] = sandbox ? [SANDBOXED, sandbox([...GATE, ...command])] : [DIRECT, command];
-    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, inner, cgroup ?? '', ...whole], {
+    const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, inner, cgroups.join('\n'), ...whole], {
       cwd,
       env: { ...env, [MARKER]: token },
       detached: true,
@@ -230,9 +238,9 @@ export class HeldProcess {
     return text === undefined ? undefined : (JSON.parse(text) as ProcessIdentity);
   }
 
-  /** The directory of its cgroup, if it has one. */
-  get cgroup(): string | undefined {
-    return readText(join(this.#directory, 'cgroup'));
+  /** The directories of its cgroups, if it has any. */
+  get cgroups(): string[] {
+    return (readText(join(this.#directory, 'cgroups')) ?? '').split('\n').filter(Boolean);
   }
 
   /** What was noted by {@link exceed}. */
@@ -297,7 +305,7 @@ export class HeldProcess {
    */
   async reap(): Promise<number[]> {
     const { leader, token } = this.#record;
-    const { sandbox, cgroup } = this;
+    const { sandbox, cgroups } = this;
     if (sandbox && isAlive(sandbox)) send(sandbox.pid, 'SIGKILL');
     if (isAlive(leader) || leader.startTime === undefined) send(-leader.pid, 'SIGKILL');
     const deadline = performance.now() + REAP_PATIENCE;
@@ -305,7 +313,7 @@ export class HeldProcess {
       const left = await findProcesses(leader, `${MARKER}=${token}`);
       // It is dead only when the system has ended all that was in it.
       if (sandbox && isAlive(sandbox) && !left.includes(sandbox.pid)) left.push(sandbox.pid);
-      if (left.length === 0 && cgroup !== undefined) await removeCgroup(cgroup);
+      if (left.length === 0) await removeCgroups(cgroups);
       if (left.length === 0 || performance.now() > deadline) return left;
       for (const pid of left) send(pid, 'SIGKILL');
       await sleep(pause);

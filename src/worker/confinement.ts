@@ -65,7 +65,7 @@ export class Confinement {
     });
     const cgroups = this.#cgroups;
     return {
-      enclose: () => ({ ...(sandbox && { sandbox }), ...(cgroups && { cgroup: cgroups.create(this.#limits) }) }),
+      enclose: () => ({ ...(sandbox && { sandbox }), ...(cgroups && { cgroups: cgroups.create(this.#limits) }) }),
       limits: { ...this.#limits, places: [checkout, home, tmp, planFile], patience: PATIENCE[kind] },
     };
   }

@@ -130,6 +130,8 @@ export class World {
       ENCRYPTION_KEY: this.encryptionKey,
       GITHUB_CONTENT_PER_MINUTE: '10000',
       GITHUB_CONTENT_PER_HOUR: '15000',
+      // Stories have Terraform keep a journal in here. DATA_DIR is hidden from it all the same.
+      SANDBOX_PATHS: `${this.directory}:rw`,
       ...(this.redis && { REDIS_URL: this.redis.url }),
       ...this.options.env,
     };

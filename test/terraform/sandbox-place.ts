@@ -3,6 +3,7 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { apply } from '../../src/terraform/apply.js';
 import { writeBackendOverride } from '../../src/terraform/backend.js';
+import { Cgroups } from '../../src/terraform/cgroup.js';
 import { init } from '../../src/terraform/init.js';
 import type { RunLimits } from '../../src/terraform/limits.js';
 import { plan } from '../../src/terraform/plan.js';
@@ -39,7 +40,14 @@ export function startSecretive(): ChildProcess {
   return child;
 }
 
+/** What keeps a fork bomb within bounds here, whatever else fails; counting alone does not. */
+export const cgroups = await Cgroups.open().catch(() => undefined);
+export const isBounded = cgroups !== undefined || process.getuid?.() !== 0;
+if (!isBounded) process.stderr.write('There are no cgroups for root: no fork bomb is set off.\n');
+
 interface PlaceOptions {
+  /** Limits are kept by cgroups, too. */
+  inCgroups?: boolean;
   limits?: Partial<RunLimits>;
   environment?: Record<string, string>;
   secretFiles?: string[];
@@ -48,7 +56,7 @@ interface PlaceOptions {
 
 /** A run in a data directory that holds secrets, and what runs each stage of it in a sandbox. */
 export async function confinedPlace(files: Record<string, string>, options: PlaceOptions = {}) {
-  const { limits = {}, environment = {}, secretFiles = [], paths = [] } = options;
+  const { limits = {}, environment = {}, secretFiles = [], paths = [], inCgroups = false } = options;
   const place = await prepare(files, environment);
   const { run, workspaceDirectory: checkout, planFile } = place;
   writeFiles(run, {
@@ -60,7 +68,7 @@ export async function confinedPlace(files: Record<string, string>, options: Plac
   });
   await writeBackendOverride(checkout);
   const sandbox = await Sandbox.open({ path: process.env.PATH ?? '', dataDirectory: run, secretFiles, paths });
-  const confinement = new Confinement({ ...LIMITS, ...limits }, { sandbox });
+  const confinement = new Confinement({ ...LIMITS, ...limits }, { sandbox, ...(inCgroups && { cgroups }) });
   const directory = {
     root: run,
     checkout,
