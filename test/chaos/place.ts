@@ -77,6 +77,7 @@ export class Place {
       DATABASE_URL: postgres.url,
       ENCRYPTION_KEY: this.encryptionKey.toString('hex'),
       GITHUB_CONTENT_PER_MINUTE: '10000',
+      GITHUB_CONTENT_PER_HOUR: '15000',
       WORKER_LOST_AFTER: String(LOST_AFTER_SECONDS),
       SANDBOX: options.sandbox,
       PUBLIC_URL: `http://127.0.0.1:${port}`,
