@@ -43,6 +43,7 @@ export const SETTINGS = `workspaces:
  */
 export class World {
   readonly #server: Server;
+  readonly #redelivered = new Set<bigint>();
 
   private constructor(
     readonly github: LocalGitHub,
@@ -155,6 +156,8 @@ export class World {
     const deadline = Date.now() + 20_000;
     for (;;) {
       await this.github.settled();
+      this.#redeliverTimedOut();
+      await this.github.settled();
       const undone = await this.db
         .selectFrom('deliveries')
         .select(['event', 'error'])
@@ -163,6 +166,15 @@ export class World {
       if (undone.length === 0) return;
       if (Date.now() > deadline) throw new Error(`deliveries are stuck: ${JSON.stringify(undone)}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  /** GitHub waits ten seconds for an answer. On a machine that stalls for so long a webhook would be missing. */
+  #redeliverTimedOut(): void {
+    for (const delivery of this.github.deliveries.filter(({ status }) => status === 'timed out')) {
+      if (this.#redelivered.has(delivery.id)) continue;
+      this.#redelivered.add(delivery.id);
+      this.github.webhooks.redeliver(delivery);
     }
   }
 
