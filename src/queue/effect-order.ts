@@ -20,42 +20,6 @@ export const RANK = {
 
 export type Rank = (typeof RANK)[keyof typeof RANK];
 
-/** The rank of an effect by what the record says when it is written. */
-export function rankOf(effect: Effect): RawBuilder<number> {
-  const { free, answer, verdict, final, summary, progress } = RANK;
-  switch (effect.kind) {
-    case 'job':
-    case 'apply_check':
-      return sql`${free}::smallint`;
-    case 'reaction':
-    case 'reply':
-      return sql`${answer}::smallint`;
-    case 'run_report':
-      return sql`case when exists (
-        select from runs where id = ${effect.run} and (ended_at is not null or state = 'needs_confirmation')
-      ) then ${final}::smallint else ${progress} end`;
-    case 'head_report':
-      return sql`case when exists (
-        select from runs where repository_id = ${effect.repository} and commit_sha = ${effect.sha} and speculative
-          and ended_at is null
-      ) then ${progress}::smallint else ${verdict} end`;
-    case 'pull_request_report':
-      return sql`case when exists (
-        select from runs where repository_id = ${effect.repository} and pull_request = ${effect.number}
-          and ended_at is null and state <> 'needs_confirmation'
-      ) then ${progress}::smallint else ${summary} end`;
-    case 'settings_report':
-      return sql`${summary}::smallint`;
-  }
-}
-
-/** The repository whose installation an effect on GitHub goes through. */
-export function repositoryOf(effect: Effect): RawBuilder<number | null> | number | null {
-  if ('repository' in effect) return effect.repository;
-  if ('run' in effect) return sql`(select repository_id from runs where id = ${effect.run})`;
-  return null;
-}
-
 /** Effects as they stand in the outbox (`o`, which can be locked), with their lane: an installation, or null. */
 export const EFFECTS_WITH_LANE = sql`
   outbox o left join repositories p on p.id = o.repository_id cross join lateral (select p.installation_id lane) l`;

@@ -1,10 +1,11 @@
 import { sql } from 'kysely';
 import type { CheckRun, PullRequest, Repository, Run } from '../db/schema.js';
 import { RANK } from '../queue/effect-order.js';
-import { enqueue } from '../queue/outbox.js';
+import { enqueue, rankAnew } from '../queue/outbox.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal, isHolding } from '../runs/machine.js';
 import { timelineOf } from '../runs/store.js';
+import { reportsOf } from '../runs/transition.js';
 import { checkRunName, runCheck } from './check-run.js';
 import type { CheckRunContent, RunReport } from './check-run-content.js';
 import { openCheckRun, sendCheckRun, settle } from './check-run-record.js';
@@ -40,6 +41,7 @@ export async function reportRun(context: ReportContext, id: string): Promise<voi
     await linkFromComment(context, run);
     await linkFromSuperseded(context, run);
   }
+  if (sent.done !== 'nothing' && isFinal(run.state)) await rankSums(context, run);
   if (sent.done !== 'nothing' && phaseOf(run) !== readMark(row.digest)?.phase) await tellWaiting(context, run);
 }
 
@@ -208,6 +210,11 @@ async function isBehindAnother({ db }: ReportContext, row: CheckRun): Promise<bo
     .limit(1)
     .executeTakeFirst();
   return other !== undefined;
+}
+
+/** What sums it up with others is more urgent once all of them have ended. */
+async function rankSums({ db }: ReportContext, run: Run): Promise<void> {
+  for (const effect of reportsOf(run)) if (effect.kind !== 'run_report') await rankAnew(db, effect);
 }
 
 /** The comment on its pull request links to the newest check run. */

@@ -44,6 +44,17 @@ test('a run that waits for a person is as urgent as one that has ended; one that
   expect((await ranks()).run_report).toBe(RANK.progress);
 });
 
+test('a sum that was ranked while the last plans ended in one moment is ranked anew with their reports', async () => {
+  const head = await world.push('moment');
+  await world.createPullRequest(2, head);
+  const run = await world.createRun(head, { speculative: true, trigger: 'pull_request', pullRequest: 2 });
+  await world.move(run, 'plan_started', { worker: 'w' }, { columns: { attempt: 1 } });
+  await world.move(run, 'plan_empty', {});
+  await sql`update outbox set rank = ${RANK.progress}`.execute(world.db);
+  await world.report(run);
+  expect(await ranks()).toMatchObject({ head_report: RANK.verdict, pull_request_report: RANK.summary });
+});
+
 test('answers to people come before everything that is written', async () => {
   const repository = world.repo.id;
   const effects: Effect[] = [
