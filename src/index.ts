@@ -137,6 +137,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     version: await version(),
     roles: config.roles,
     workRoot: join(config.dataDirectory, 'work'),
+    githubBudget: web?.githubBudget,
   });
   let worker: WorkerRole | undefined;
   if (config.roles.includes('worker')) {

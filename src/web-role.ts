@@ -14,6 +14,7 @@ import { type InstallationOctokit, type OctokitFor, octokitClass } from './octok
 import { Complaints } from './queue/complaints.js';
 import type { Gate } from './queue/gate.js';
 import type { EffectHandlers } from './queue/outbox-pump.js';
+import { githubBudgets } from './reports/github-standing.js';
 import { createReports } from './reports/publisher.js';
 import type { Encryption } from './variables/encryption.js';
 import type { ReceiveWebhook } from './web/server.js';
@@ -79,6 +80,8 @@ export interface WebRole {
   handlers: EffectHandlers;
   /** What of that can't be done for now. */
   gate: Gate;
+  /** What GitHub lets it write, by installation. */
+  githubBudget: () => ReturnType<typeof githubBudgets>;
   stop(): Promise<void>;
 }
 
@@ -128,6 +131,8 @@ export async function startWebRole(options: {
       apply_check: ({ run }) => recheckApply(services, run),
     },
     gate: reports.gate,
+    githubBudget: () =>
+      githubBudgets(db, { perMinute: config.githubContentPerMinute, perHour: config.githubContentPerHour }),
     stop: async () => {
       await missed.stop();
       await deliveries.stop();

@@ -72,6 +72,11 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['TERRAFORM_RELEASES_URL', 'releases.hashicorp.com'],
     ['GIT_PATIENCE', '15'],
     ['GIT_PATIENCE', 'a while'],
+    ['KEEP_OUTPUT_DAYS', '-1'],
+    ['KEEP_PLAN_DAYS', 'month'],
+    ['KEEP_STATE_VERSIONS', '1.5'],
+    ['MIRRORS_MAX_SIZE', '10'],
+    ['PROVIDERS_MAX_SIZE', 'huge'],
     ['GITHUB_CONTENT_PER_MINUTE', '0'],
     ['GITHUB_CONTENT_PER_HOUR', '15001'],
   ])('%s=%s', (name, value) => {

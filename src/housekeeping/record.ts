@@ -22,28 +22,30 @@ const STATE_DAYS = 30;
 const BATCH = 50;
 const PAUSE_MS = 50;
 
-/** Key of the advisory lock under which one process at a time removes things: "SBXH". */
+/** Keys of the advisory locks under which one process at a time removes things of a kind: "SBXH", and the kind's number. */
 const LOCK = 0x53425848;
 
 /** Takes out of the record what is older than its limits. Runs, their timelines and their check runs stay. */
 export function recordChores(db: Db, limits: RecordLimits): Chore[] {
   const chores = [
-    { name: 'outputs', limit: limits.keepOutputDays, batch: outputs },
-    { name: 'plans', limit: limits.keepPlanDays, batch: plans },
-    { name: 'state versions', limit: limits.keepStateVersions, batch: stateVersions },
-    { name: 'deliveries', limit: DELIVERY_DAYS, batch: deliveries },
+    { kind: 1, name: 'outputs', limit: limits.keepOutputDays, batch: outputs },
+    { kind: 2, name: 'plans', limit: limits.keepPlanDays, batch: plans },
+    { kind: 3, name: 'state versions', limit: limits.keepStateVersions, batch: stateVersions },
+    { kind: 4, name: 'deliveries', limit: DELIVERY_DAYS, batch: deliveries },
   ];
   return chores
     .filter(({ limit }) => limit > 0)
-    .map(({ name, limit, batch }) => ({ name, run: (signal) => inBatches(db, batch(limit), signal) }));
+    .map(({ kind, name, limit, batch }) => ({ name, run: (signal) => inBatches(db, kind, batch(limit), signal) }));
 }
 
-/** Repeats a statement that yields a row for each thing that it removes, until there is no more. */
-async function inBatches(db: Db, statement: RawBuilder<unknown>, signal: AbortSignal): Promise<number> {
+/** Repeats a statement that yields a row for each thing that it removes, until there is no more or another process is at it. */
+async function inBatches(db: Db, kind: number, statement: RawBuilder<unknown>, signal: AbortSignal): Promise<number> {
   let removed = 0;
   while (!signal.aborted) {
     const count = await db.transaction().execute(async (tx) => {
-      const { rows } = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${LOCK}) as mine`.execute(tx);
+      const { rows } = await sql<{ mine: boolean }>`select pg_try_advisory_xact_lock(${LOCK}, ${kind}) as mine`.execute(
+        tx,
+      );
       return rows[0]?.mine ? (await statement.execute(tx)).rows.length : 0;
     });
     removed += count;

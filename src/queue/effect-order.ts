@@ -1,5 +1,4 @@
 import { type RawBuilder, sql } from 'kysely';
-import type { Effect } from './effect.js';
 import type { Closure } from './gate.js';
 
 /** How urgent an effect is: the lower, the sooner. */

@@ -44,6 +44,25 @@ export async function githubStanding(db: Db): Promise<InstallationStanding[]> {
   return rows;
 }
 
+/** What each installation may still do, by limit: for metrics. `allowed`: what is asked for at most. */
+export async function githubBudgets(db: Db, allowed: { perMinute: number; perHour: number }) {
+  return (await githubStanding(db)).map((each) => ({
+    installation: each.installation,
+    limits: [
+      left('content_minute', allowed.perMinute, each.writesLastMinute),
+      left('content_hour', allowed.perHour, each.writesLastHour),
+      ...(each.rateLimit === null || each.rateRemaining === null
+        ? []
+        : [{ limit: 'requests', allowed: each.rateLimit, remaining: each.rateRemaining }]),
+    ],
+    pauseSeconds: each.closedUntil ? Math.max(0, (each.closedUntil.getTime() - Date.now()) / 1_000) : 0,
+  }));
+}
+
+function left(limit: string, allowed: number, used: number) {
+  return { limit, allowed, remaining: Math.max(0, allowed - used) };
+}
+
 /** What waits for GitHub, and why, a line for each installation where something is wrong. No line: nothing is. */
 export async function whatWaitsForGitHub(db: Db): Promise<string[]> {
   const standing = await githubStanding(db);
