@@ -25,16 +25,20 @@ export async function lockWorkspaces(tx: Tx, request: CommandRequest): Promise<A
 
 /**
  * Ends locks: one's own, and for administrators everybody's. Where there is no lock but a hold for a pull request, that
- * ends. Without names it is about what is locked or held of what the pull request affects.
+ * ends. Without names it is about what is locked of what the pull request affects, and about holds if nothing is: who
+ * thinks of a lock may know of no hold.
  */
 export async function unlockWorkspaces(tx: Tx, request: CommandRequest, isAdmin: boolean): Promise<Answer> {
   const candidates = concerned(request);
   if (candidates.length === 0) return { refused: noneConcerned(request) };
+  const present: Workspace[] = [];
+  for (const { id } of candidates) present.push(await holdStill(tx, id));
+  const onlyLocks = !request.named && present.some(({ locked_at }) => locked_at !== null);
   const outcomes: Outcome[] = [];
   const told: string[] = [];
-  for (const { id, name } of candidates) {
-    const workspace = await holdStill(tx, id);
-    if (workspace.locked_at === null && workspace.held_pull_request === null) {
+  for (const workspace of present) {
+    const { id, name } = workspace;
+    if (workspace.locked_at === null && (onlyLocks || workspace.held_pull_request === null)) {
       if (request.named) outcomes.push(refuse(name, "isn't locked"));
       continue;
     }

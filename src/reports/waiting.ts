@@ -35,6 +35,7 @@ export function waiting(run: Run, { queue, addresses, repository }: Waiting): st
     );
   }
   if (queue?.waitsFor) lines.push(waitingFor(run, queue, queue.waitsFor, { addresses, repository }));
+  else if (queue && queue.ahead > 0) lines.push(place(run, queue));
   if (queue?.outlook) lines.push(foretold(queue.outlook));
   if (lines.length === 0) lines.push('Waiting for a worker with a free slot.');
   return lines.join('\n\n');
@@ -58,13 +59,17 @@ function waitingFor(
   const url = first.githubId ? checkRunUrl(addresses, repository, first.githubId) : runUrl(addresses, first.run);
   const before = runsBefore(queue);
   return [
-    `**${queue.ahead === 0 ? 'Next' : `Number ${queue.ahead + 1}`}** in the queue of ${code(run.settings.name)}.`,
+    place(run, queue),
     `Waiting for [${code(first.run)}](${url}): ${stateWords(first.state)} since ${moment(first.since)} UTC.`,
     before > 1 ? `${before} runs are ahead in all.` : '',
     whoMoves(run, first, { addresses, repository }),
   ]
     .filter(Boolean)
     .join(' ');
+}
+
+function place(run: Run, { ahead }: QueueExplanation): string {
+  return `**${ahead === 0 ? 'Next' : `Number ${ahead + 1}`}** in the queue of ${code(run.settings.name)}.`;
 }
 
 /** Who can make the run go on that is waited for. */

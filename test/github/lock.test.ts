@@ -209,6 +209,16 @@ describe('unlock of a workspace that is held for a pull request', () => {
     expect(await world.effects('pull_request_report')).toContainEqual(expect.objectContaining({ number: pull.number }));
   });
 
+  test('without names ends holds only where nothing is locked', async () => {
+    const { number: held } = await applied();
+    const pull = await open(both());
+    await world.say('alice', pull.number, 'lock app');
+    expect(await world.say('alice', pull.number, 'unlock')).toEqual(done);
+    expect(await workspace()).toMatchObject({ held_pull_request: held });
+    expect((await world.say('alice', pull.number, 'unlock')).reactions).toEqual(['eyes', '+1']);
+    expect(await workspace()).toMatchObject({ held_pull_request: null });
+  });
+
   test('ends a lock first, and says that the hold is left', async () => {
     const pull = await applied();
     await world.say('alice', pull.number, 'lock network');

@@ -70,6 +70,10 @@ describe('a pending run', () => {
     );
   });
 
+  test('says its place also where all before it wait for a pull request', () => {
+    expect(pending({ ahead: 1, heldFor: { pullRequest: 7 } })).toContain('**Number 2** in the queue of `network`.');
+  });
+
   test('says for about how long, where that can be told', () => {
     const pace = { medianMs: 42_000, runs: 20 };
     expect(pending({ waitsFor, outlook: { ...pace, startsAt: at } })).toContain(
