@@ -56,8 +56,7 @@ export class WorkDirectories {
 
   /** Those that are there, of whichever runs. */
   async all(): Promise<WorkDirectory[]> {
-    const names = await readdir(this.#root).catch(() => []);
-    return names.filter((name) => name !== KEPT).map((name) => placesIn(join(this.#root, name)));
+    return (await this.list()).map((name) => placesIn(join(this.#root, name)));
   }
 
   /** Removes what an earlier process has left, as `remove` does. */
