@@ -19,7 +19,7 @@ import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
-import { SandboxRequiredError } from './worker/confinement.js';
+import { openConfinement, SandboxRequiredError } from './worker/confinement.js';
 import { startWorkerRole } from './worker-role.js';
 
 /** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
@@ -73,6 +73,10 @@ async function startSetup(config: Config, log: Log, stops: Stop[]): Promise<void
 
 /** Starts the roles asked for, from the record outwards. `stops` gets what stops them, in the same order. */
 async function startRoles(config: Config, log: Log, stops: Stop[], state: { stopping: boolean }): Promise<void> {
+  // First of all: with SANDBOX=required nothing is touched where there is none.
+  const confinement = config.roles.includes('worker')
+    ? await openConfinement(config, process.env.PATH ?? '', log)
+    : undefined;
   const record = await openRecord({ ...config, slots: config.workerSlots, log });
   stops.push(() => record.close());
   // Webhooks are taken, and cancels come through, until the last run has ended.
@@ -119,8 +123,9 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   reconciler.start();
   stops.push(() => reconciler.stop());
 
-  if (config.roles.includes('worker')) {
-    const worker = await startWorkerRole({ config, record, encryption, mirrors, backend, workspaces, dispatch, log });
+  if (confinement) {
+    const parts = { config, record, encryption, mirrors, backend, workspaces, dispatch, confinement, log };
+    const worker = await startWorkerRole(parts);
     stops.push(() => worker.stop());
   }
   server = await startWebServer({

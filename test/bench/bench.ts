@@ -1,10 +1,11 @@
 import { idle } from './idle.js';
 import { describeMachine, print } from './output.js';
 import { overhead } from './overhead.js';
+import { sandbox } from './sandbox.js';
 import { webhooks } from './webhooks.js';
 
-/** `npm run bench`, or `npm run bench -- overhead|webhooks|idle …` for some of it. */
-const BENCHMARKS = { overhead, webhooks, idle };
+/** `npm run bench`, or `npm run bench -- overhead|sandbox|webhooks|idle …` for some of it. */
+const BENCHMARKS = { overhead, sandbox, webhooks, idle };
 
 /** Nothing here may go on for longer, in ms. */
 const LIMIT_MS = 10 * 60_000;
