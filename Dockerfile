@@ -22,7 +22,7 @@ RUN case "$TARGETARCH" in \
 
 FROM node:24-bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates git openssh-client tini \
+    && apt-get install -y --no-install-recommends bubblewrap ca-certificates git openssh-client tini \
     && rm -rf /var/lib/apt/lists/*
 COPY --from=terraform /usr/local/bin/terraform /usr/local/bin/terraform
 WORKDIR /app

@@ -26,7 +26,7 @@ import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
 import { signIn, startWebRole } from './web-role.js';
-import { SandboxRequiredError } from './worker/confinement.js';
+import { openConfinement, SandboxRequiredError } from './worker/confinement.js';
 import { startWorkerRole, type WorkerRole } from './worker-role.js';
 
 /** A stage that is startable for so long, in seconds, should have been claimed: its job is queued again. */
@@ -80,6 +80,10 @@ async function startSetup(config: Config, log: Log, stops: Stop[]): Promise<void
 
 /** Starts the roles asked for, from the record outwards. `stops` gets what stops them, in the same order. */
 async function startRoles(config: Config, log: Log, stops: Stop[], state: { stopping: boolean }): Promise<void> {
+  // First of all: with SANDBOX=required nothing is touched where there is none.
+  const confinement = config.roles.includes('worker')
+    ? await openConfinement(config, process.env.PATH ?? '', log)
+    : undefined;
   const record = await openRecord({ ...config, slots: config.workerSlots, log });
   stops.push(() => record.close());
   // Webhooks are taken, and cancels come through, until the last run has ended.
@@ -140,9 +144,9 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     githubBudget: web?.githubBudget,
   });
   let worker: WorkerRole | undefined;
-  if (config.roles.includes('worker')) {
+  if (confinement) {
     const workerLog = log.child({ worker: config.workerName });
-    const shared = { config, record, encryption, mirrors, backend, workspaces, dispatch };
+    const shared = { config, record, encryption, mirrors, backend, workspaces, dispatch, confinement };
     const role = await startWorkerRole({ ...shared, log: workerLog });
     stops.push(() => role.stop());
     worker = role;

@@ -14,7 +14,7 @@ import { SavedState } from './state/saved-state.js';
 import { StateServer } from './state/state-server.js';
 import { findTerraform, type Terraform } from './terraform/install.js';
 import type { Encryption } from './variables/encryption.js';
-import { openConfinement } from './worker/confinement.js';
+import type { Confinement } from './worker/confinement.js';
 import type { WorkerContext } from './worker/context.js';
 import { Patience } from './worker/patience.js';
 import { Registration } from './worker/registration.js';
@@ -37,12 +37,12 @@ export async function startWorkerRole(options: {
   backend: QueueBackend;
   workspaces: WorkspaceQueues;
   dispatch: DispatchQueue;
+  confinement: Confinement;
   log: Log;
 }): Promise<WorkerRole> {
-  const { config, record, encryption, mirrors, backend, workspaces, dispatch, log } = options;
+  const { config, record, encryption, mirrors, backend, workspaces, dispatch, confinement, log } = options;
   const workRoot = join(config.dataDirectory, 'work');
   await mkdir(workRoot, { recursive: true, mode: 0o700 });
-  const confinement = await openConfinement(config, process.env.PATH ?? '', log);
   const stateServer = await StateServer.start({ db: record.db, encryption, log });
   const registration = await Registration.open({
     db: record.db,

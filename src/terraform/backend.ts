@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { lstat, open, readdir, readFile, realpath, rm, stat } from 'node:fs/promises';
 import { join, sep } from 'node:path';
 import { parse } from '@cdktf/hcl2json';
+import { readUntrusted } from './untrusted-file.js';
 
 /**
  * Where a configuration wants its state.
@@ -115,9 +116,9 @@ export function lastOverrideName(present: readonly Buffer[]): string {
  */
 export async function checkBackend(directory: string): Promise<void> {
   const path = join(directory, '.terraform', 'terraform.tfstate');
-  const text = await readFile(path, 'utf8').catch(() => undefined);
+  const text = await readUntrusted(path).catch(() => undefined);
   if (text === undefined) throw new BackendMismatchError('Terraform has not set up the http backend.');
-  const { backend } = JSON.parse(text) as { backend?: { type?: unknown; config?: Record<string, unknown> } };
+  const { backend } = JSON.parse(text.toString()) as { backend?: { type?: unknown; config?: Record<string, unknown> } };
   if (backend?.type !== 'http') {
     throw new BackendMismatchError(`Terraform would keep the state in "${String(backend?.type)}", not with us.`);
   }
@@ -125,7 +126,10 @@ export async function checkBackend(directory: string): Promise<void> {
   if (set.length > 0) {
     throw new BackendMismatchError(`The repository configures our backend: ${set.map(([name]) => name).join(', ')}.`);
   }
-  const selected = await readFile(join(directory, '.terraform', 'environment'), 'utf8').catch(() => 'default');
+  const environment = await readUntrusted(join(directory, '.terraform', 'environment')).catch(() => {
+    throw new BackendMismatchError("Which Terraform workspace is selected can't be read.");
+  });
+  const selected = environment?.toString() ?? 'default';
   if (selected.trim() !== 'default') {
     throw new BackendMismatchError(`The repository selects the Terraform workspace "${selected.trim()}".`);
   }

@@ -1,9 +1,10 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { readdir, readFile, readlink } from 'node:fs/promises';
+import { readdir, readlink } from 'node:fs/promises';
 import { join, normalize, sep } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { z } from 'zod';
+import { readUntrusted } from './untrusted-file.js';
 
 /** What `init` brought in from elsewhere, by fingerprint. */
 export interface Resolved {
@@ -22,7 +23,7 @@ const manifest = z.object({ Modules: z.array(z.object({ Key: z.string(), Dir: z.
  * them. A package's `.git` is left out too: it differs from one clone to the next.
  */
 export async function fingerprintResolved(workspaceDirectory: string): Promise<Resolved> {
-  const text = await readOptional(join(workspaceDirectory, INSTALLED, 'modules.json'));
+  const text = await readUntrusted(join(workspaceDirectory, INSTALLED, 'modules.json'), { follow: true });
   const entries = text === undefined ? [] : manifest.parse(JSON.parse(text.toString())).Modules;
   const packages = entries.map(({ Dir }) => packageOf(Dir)).filter((name) => name !== undefined);
   const modules: Record<string, string> = {};
@@ -31,7 +32,7 @@ export async function fingerprintResolved(workspaceDirectory: string): Promise<R
     await hashDirectory(hash, join(workspaceDirectory, INSTALLED, name), '');
     modules[name] = hash.digest('hex');
   }
-  const lock = await readOptional(join(workspaceDirectory, '.terraform.lock.hcl'));
+  const lock = await readUntrusted(join(workspaceDirectory, '.terraform.lock.hcl'), { follow: true });
   return { modules, ...(lock && { lockFile: createHash('sha256').update(lock).digest('hex') }) };
 }
 
@@ -58,14 +59,5 @@ async function hashDirectory(hash: Hash, root: string, path: string): Promise<vo
       await pipeline(createReadStream(join(root, inner)), content);
       hash.update(`file ${inner}\0${content.digest('hex')}\0`);
     }
-  }
-}
-
-async function readOptional(path: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
   }
 }

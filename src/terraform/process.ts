@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { closeSync, constants, mkdirSync, openSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { constants as system } from 'node:os';
+import { setPriority, constants as system } from 'node:os';
 import { join, resolve } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -62,17 +62,22 @@ const NICE = 10;
  */
 const SANDBOXED = `${JOIN_CGROUPS}
 trap '' INT TERM
-exec nice -n ${NICE} "$@" 4>>"$0/started" 5>&4`;
+exec "$@" 4>>"$0/started" 5>&4`;
 
-/** Comes first inside a sandbox: gives signals their meaning back, and waits until we have noted from outside who it is. */
-const GATE = [
-  'env',
-  '--default-signal=INT,TERM',
-  '/bin/sh',
-  '-c',
-  'echo ready >&5; exec 4>&- 5>&-; read -r go <&3 || exit 125; exec 3<&-; exec "$@"',
-  'sh',
-];
+/**
+ * Comes first inside a sandbox: gives signals their meaning back, and waits until we have noted from outside who it is. Its limits
+ * can't be raised again; shells differ in how they call that of processes, and count files in blocks of 512 bytes.
+ */
+const GATE = `
+ulimit -c 0
+ulimit -u "$1" 2>/dev/null || ulimit -p "$1"
+ulimit -f "$2"
+shift 2
+echo ready >&5
+exec 4>&- 5>&-
+read -r go <&3 || exit 125
+exec 3<&-
+exec "$@"`;
 
 /** How often we look whether a sandbox is ready, in ms: it takes about 8. */
 const GATE_POLL = 1;
@@ -83,7 +88,16 @@ export interface Enclosure {
    * Puts a sandbox around a command. It has a pid namespace of its own, says on file descriptor 4 who the first process in that
    * is, as `bwrap --info-fd 4` does, and passes 3 and 5 on to the command.
    */
-  sandbox?: (command: readonly string[]) => readonly string[];
+  sandbox?: {
+    around(command: readonly string[]): readonly string[];
+    /**
+     * Most processes and threads in it, where the system keeps count of them: not for root. They count for those of the sandbox
+     * alone if it has a user namespace of its own.
+     */
+    processes: number;
+    /** The largest file that can be written, in bytes. */
+    fileBytes: number;
+  };
   /** Directories of cgroups for this process alone, made already. They are removed at its end. */
   cgroups?: readonly string[];
 }
@@ -138,7 +152,7 @@ export function startProcess(start: ProcessStart): HeldProcess {
   const token = randomUUID();
   try {
     writeAtomically(join(directory, 'cgroups'), cgroups.join('\n'));
-    const [inner, whole] = sandbox ? [SANDBOXED, sandbox([...GATE, ...command])] : [DIRECT, command];
+    const [inner, whole] = sandbox ? [SANDBOXED, confined(sandbox, command)] : [DIRECT, command];
     const child = spawn('/bin/sh', ['-c', HOLDER, 'sh', directory, inner, cgroups.join('\n'), ...whole], {
       cwd,
       env: { ...env, [MARKER]: token },
@@ -153,6 +167,7 @@ export function startProcess(start: ProcessStart): HeldProcess {
     });
     if (child.pid === undefined) throw new Error(`/bin/sh could not be started in ${cwd}.`);
     const record: ProcessRecord = { leader: identify(child.pid), token };
+    if (sandbox) setPriority(child.pid, NICE);
     const gate = child.stdio[3] as Duplex;
     gate.on('error', () => {});
     writeAtomically(join(directory, 'process.json'), JSON.stringify(record));
@@ -164,6 +179,11 @@ export function startProcess(start: ProcessStart): HeldProcess {
     closeSync(stdout);
     closeSync(stderr);
   }
+}
+
+function confined(sandbox: NonNullable<Enclosure['sandbox']>, command: readonly string[]): readonly string[] {
+  const limits = [sandbox.processes, Math.ceil(sandbox.fileBytes / 512)].map(String);
+  return sandbox.around(['env', '--default-signal=INT,TERM', '/bin/sh', '-c', GATE, 'sh', ...limits, ...command]);
 }
 
 /**

@@ -4,7 +4,7 @@ import { access, constants, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, isAbsolute, join, sep } from 'node:path';
 import { promisify } from 'node:util';
-import { startProcess } from './process.js';
+import { type Enclosure, startProcess } from './process.js';
 
 const ask = promisify(execFile);
 
@@ -60,19 +60,6 @@ const NEVER = ['/proc', '/sys', '/dev'];
 const PROBE_PATIENCE = 20_000;
 
 /**
- * Limits that a process may not raise again. The number of processes counts for those of the sandbox alone, since it has a user
- * namespace of its own; for root the system doesn't keep it. A file's size is in blocks of 512 bytes. Shells differ in how they
- * call the first.
- */
-const LIMITED = `
-n=$1 f=$2
-shift 2
-ulimit -c 0
-ulimit -u "$n" 2>/dev/null || ulimit -p "$n"
-ulimit -f "$f"
-exec "$@"`;
-
-/**
  * Bubblewrap around a command. The command sees its own places, the system read-only and its own processes; the network is
  * shared. It can't become more than it is: it has no capabilities and can't have new namespaces.
  */
@@ -108,11 +95,9 @@ export class Sandbox {
   }
 
   /** Yields what puts the sandbox around a command. */
-  around(place: SandboxPlace): (command: readonly string[]) => readonly string[] {
-    const processes = String(place.limits.processes);
-    const blocks = String(Math.ceil(place.limits.fileBytes / 512));
-    const limited = ['/bin/sh', '-c', LIMITED, 'sh', processes, blocks];
-    return (command) => [this.#program, ...this.#view(place), '--', ...limited, ...command];
+  around(place: SandboxPlace): NonNullable<Enclosure['sandbox']> {
+    const view = this.#view(place);
+    return { ...place.limits, around: (command) => [this.#program, ...view, '--', ...command] };
   }
 
   #view({ cwd, writable, readable, environment }: SandboxPlace): string[] {

@@ -15,12 +15,17 @@ const PATIENCE_MS = 5 * 60_000;
 /**
  * A run was taken from this worker while it was at it, because the worker seemed lost. Its Terraform has ended by now; what
  * is known here and nowhere else goes to the run's timeline, and to the lock that keeps others from its workspace.
+ * `snapshots`: where state was set aside that the record doesn't have.
  */
-export async function handIn(active: ActiveRun, reason: Error): Promise<true> {
+export async function handIn(active: ActiveRun, reason: Error, snapshots: string | undefined): Promise<void> {
   const { run, stage, worker, remarks } = active;
   worker.log.warn({ run: run.id, err: { message: reason.message } }, `${stage} ended, but the run had been taken away`);
-  await tell(worker, run.id, [`Terraform has ended on ${worker.config.workerName}.`, ...remarks].join(' '));
-  return true;
+  const { workerName } = worker.config;
+  await tell(worker, run.id, [`Terraform has ended on ${workerName}.`, ...remarks, ...describe(snapshots)].join(' '));
+}
+
+function describe(snapshots: string | undefined): string[] {
+  return snapshots ? [`State that the record did not take any more is kept there, sealed, as ${snapshots}.`] : [];
 }
 
 /**
@@ -36,10 +41,11 @@ export async function clearForeignDirectories(context: WorkerContext, own: Reado
       const ran = (await readdir(directory.control).catch(() => [])).some((name) => name.endsWith('-apply'));
       await endProcesses(directory, ran ? PATIENCE_MS : 0);
       const kept = await setErroredStateAside(context, directory);
-      await workDirectories.clear(directory);
+      const snapshots = await workDirectories.clear(directory);
       if (!owner || !ran) continue;
-      const state = kept ? ` A state that it could not hand in is kept there as ${kept}.` : '';
-      await tell(context, owner.run, `${context.config.workerName} is back: Terraform has ended there.${state}`);
+      const left = kept ? [`A state that it could not hand in is kept there as ${kept}.`] : [];
+      const back = `${context.config.workerName} is back: Terraform has ended there.`;
+      await tell(context, owner.run, [back, ...left, ...describe(snapshots)].join(' '));
     } catch (error) {
       log.warn({ directory: directory.root, err: error }, 'What an earlier process left could not be cleared');
     }

@@ -60,7 +60,7 @@ export class WorkDirectories {
   }
 
   /** Removes what an earlier process has left, as `remove` does. */
-  clear(directory: WorkDirectory): Promise<void> {
+  clear(directory: WorkDirectory): Promise<string | undefined> {
     return this.#alone(directory.root, () => this.#remove(directory));
   }
 
@@ -79,14 +79,15 @@ export class WorkDirectories {
 
   /**
    * Removes them, unless the next run of the workspace has them by now. State that the record may not have is never
-   * removed: it is set aside, sealed, under `kept`.
+   * removed: it is set aside, sealed, under `kept`. Yields where, if there was any.
    */
-  remove(placed: Placed): Promise<void> {
+  remove(placed: Placed): Promise<string | undefined> {
     const directory = this.of(placed);
     return this.#alone(directory.root, async (place) => {
-      if (place.owner !== undefined && place.owner !== placed.id) return;
-      await this.#remove(directory);
+      if (place.owner !== undefined && place.owner !== placed.id) return undefined;
+      const kept = await this.#remove(directory);
       place.owner = undefined;
+      return kept;
     });
   }
 
@@ -126,10 +127,12 @@ export class WorkDirectories {
     return kept;
   }
 
-  async #remove({ root, control }: WorkDirectory): Promise<void> {
+  async #remove({ root, control }: WorkDirectory): Promise<string | undefined> {
     const snapshots = stateDirectory(control);
-    if (await holdsSnapshots(snapshots)) await rename(snapshots, await this.#placeToKeep(root, ''));
+    const kept = (await holdsSnapshots(snapshots)) ? await this.#placeToKeep(root, '') : undefined;
+    if (kept !== undefined) await rename(snapshots, kept);
     await removeTree(root);
+    return kept;
   }
 
   async #placeToKeep(root: string, suffix: string): Promise<string> {

