@@ -61,7 +61,9 @@ export function createReports({ db, octokitFor, config, log, botLogin, limits }:
       try {
         await report(effect);
       } catch (error) {
-        throw error instanceof Refused ? putOff(kind, error) : error;
+        if (!(error instanceof Refused)) throw error;
+        if (!isLocked(kind, error)) throw putOff(kind, error);
+        log.info({ kind, reason: error.message }, 'A locked conversation gets no answer');
       }
     };
   };
@@ -99,6 +101,11 @@ function openGate(db: Db, budget: Budget, log: ReportOptions['log']): Installati
       if (long || !wasAway) note(reportForgotten(db, installation));
     },
   });
+}
+
+/** Somebody locked the conversation: an answer there isn't wanted, now or later. */
+function isLocked(kind: ReportKind, { status, message }: Refused): boolean {
+  return (kind === 'reply' || kind === 'reaction') && status === 403 && /locked/i.test(message);
 }
 
 /**

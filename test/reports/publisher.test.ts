@@ -163,7 +163,7 @@ describe('the check run of a run', () => {
       'alice or an administrator of this repository',
     );
     await world.db.transaction().execute((tx) => unlockWorkspace(tx, world.workspace.id));
-    expect(await waiting('run_report')).toEqual([{ subject: run.id }]);
+    expect(await waiting('run_report')).toContainEqual({ subject: run.id });
     await sql`update check_runs set tried_at = now() - interval '1 hour'`.execute(world.db);
     await world.report(run);
     expect(world.shown(sha)[0]?.[3]).toBe('Waiting for a free worker');

@@ -185,7 +185,13 @@ resource "terraform_data" "b" {
     const { heard, options } = listen(stage('apply'));
     const result = await apply({ ...options, planFile });
     expect(result).toMatchObject({ outcome: 'errored', exitCode: 1, stale: false });
-    expect(result.progress).toEqual({ planned: 2, applied: 1, failed: 1, inFlight: [] });
+    expect(result.progress).toEqual({
+      planned: 2,
+      applied: 1,
+      failed: 1,
+      inFlight: [],
+      done: ['terraform_data.a'],
+    });
     expect(result.diagnostics[0]).toMatchObject({ address: 'terraform_data.b', range: { startLine: 4 } });
     expect(stripColour(heard.text)).toContain('terraform_data.b (local-exec): to stderr\n');
     expect(stripColour(heard.text)).toContain('  with terraform_data.b,\n  on main.tf line 4, in resource');
