@@ -8,11 +8,11 @@ export function parseDuration(text: string): number | undefined {
   return Number(number) * (DURATIONS[unit.slice(0, 1).toLowerCase() || 's'] ?? 0);
 }
 
-/** '512M', '10G' or '10 GiB' in bytes, always by 1,024; a bare number is bytes. Undefined for anything else. */
+/** '512M', '1.5G' or '10 GiB' in bytes, always by 1,024; a bare number is bytes. Undefined for anything else. */
 export function parseSize(text: string): number | undefined {
-  const [, number, unit = ''] = /^(\d{1,15})\s*(?:([kmgt])(?:i?b)?)?$/i.exec(text.trim()) ?? [];
+  const [, number, unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)\s*(?:([kmgt])(?:i?b)?)?$/i.exec(text.trim()) ?? [];
   if (number === undefined) return undefined;
-  return Number(number) * (unit === '' ? 1 : (SIZES[unit.toLowerCase()] ?? 0));
+  return Math.round(Number(number) * (unit === '' ? 1 : (SIZES[unit.toLowerCase()] ?? 0)));
 }
 
 /** '30 seconds', '15 minutes', '1 hour 30 minutes': `ms` to the second, in at most two units. */

@@ -10,16 +10,16 @@ test('a time has a unit; without one it is in seconds', () => {
   }
 });
 
-test('a size has a unit, unless it is none', () => {
-  expect(['512M', '10g', '10 GiB', '1TB', '0'].map(parseSize)).toEqual([
+test('a size has a unit; without one it is in bytes', () => {
+  expect(['512M', '10g', '1.5 GiB', '1TB', '0', '1048576'].map(parseSize)).toEqual([
     512 * 1024 ** 2,
     10 * 1024 ** 3,
-    10 * 1024 ** 3,
+    1.5 * 1024 ** 3,
     1024 ** 4,
     0,
+    1024 ** 2,
   ]);
-  expect(parseSize('1048576')).toBe(1024 ** 2);
-  for (const wrong of ['', '-1G', '1.5G', 'lots', 'G']) expect(parseSize(wrong)).toBeUndefined();
+  for (const wrong of ['', '-1G', '1.G', 'lots', 'G']) expect(parseSize(wrong)).toBeUndefined();
 });
 
 test('a time is told as a person would', () => {
