@@ -51,8 +51,7 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
     const errored = result.erroredState && (await takeErroredState(active, prepared, result.erroredState));
     if (errored) active.remarks.push(errored);
     await worker.stateServer.drained(run.id);
-    const unsaved =
-      result.outcome === 'lost' || result.outcome === 'killed' ? await unsavedOf(active, result) : undefined;
+    const unsaved = hasDied(result) ? await unsavedOf(active, result) : undefined;
     await progress.end(result.progress, unsaved);
     return await endApply(active, prepared, result);
   } finally {
@@ -79,6 +78,11 @@ async function getReady(
   }
   if (kept.prepared.ownBackend === undefined) await worker.serveStateAgain(run, directory.control);
   return { prepared: kept.prepared, adopt: true };
+}
+
+/** Whether Terraform had no time to hand in its state: also where a limit ended it. */
+function hasDied({ outcome, exitCode, signal }: ApplyResult): boolean {
+  return outcome === 'lost' || outcome === 'killed' || exitCode === undefined || signal === 'SIGKILL';
 }
 
 /** After an apply that was killed: what was done, or begun, and isn't in the state on record. */
