@@ -21,6 +21,8 @@ export class ActiveRun {
   takenAway = false;
   /** What whoever looks after a run that was taken away should know: sentences. */
   readonly remarks: string[] = [];
+  /** Terraform's apply was begun, as far as anybody can tell. */
+  begun = false;
   /** Why we stopped it ourselves: a sentence. */
   stoppedBecause: string | undefined;
 

@@ -39,6 +39,7 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
   const progress = new ProgressReporter(active);
   try {
     active.throwIfStopped();
+    active.begun = true;
     if (!adopt) await keepPrepared(active, prepared);
     const result = await apply({
       ...stageOptions(active, prepared, 'apply'),
@@ -70,7 +71,10 @@ async function getReady(
   }
   if (!active.adopted) return { prepared: await restorePlan(active), adopt: false };
   const directory = worker.workDirectories.of(run);
+  // What can't be read was begun all the same.
+  active.begun = true;
   const kept = await readPrepared(active);
+  active.begun = kept !== undefined;
   if (!kept) {
     // Its worker died on the way to Terraform's apply, which was certainly not begun.
     await endProcesses(directory);

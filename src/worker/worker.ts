@@ -188,7 +188,9 @@ export class Worker {
     const { run, stage, stoppedBecause } = active;
     const { db, log, untilRecorded } = this.#context;
     if (isTakenAway(error)) return this.#letGo(active, error as Error);
-    const { message, foreseen } = describeFailure(error);
+    const { message: what, foreseen } = describeFailure(error);
+    const unharmed = stage === 'apply' && !active.begun && !what.includes('Nothing was applied');
+    const message = unharmed ? `${what} Nothing was applied.` : what;
     if (error instanceof RunStopped) log.info({ run: run.id }, `${stage} was stopped before Terraform ran`);
     else if (error instanceof PlanDied) log.info({ run: run.id }, `plan can't be taken up: ${error.message}`);
     else
