@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
-import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readStat } from './process-table.js';
@@ -11,6 +11,8 @@ const PREFIX = 'signalbox-run-';
 const NEEDED = ['memory', 'pids'];
 /** How long an empty cgroup is tried to be removed, in ms: the system empties it a little after the last process is gone. */
 const REMOVE_PATIENCE = 1_000;
+/** By when a cgroup's process has certainly joined it, in ms after it was made. */
+const JOINED_BY_MS = 60_000;
 
 /** Limits that the system itself keeps. */
 export interface CgroupLimits {
@@ -186,10 +188,15 @@ function isKin(pid: number): boolean {
   return readStat(pid) === undefined || line(process.pid).includes(pid) || line(pid).includes(process.pid);
 }
 
-/** Left by a life before this one. Those that still hold processes stay: only empty ones can be removed. */
+/**
+ * Left by a life before this one. Those that still hold processes stay: only empty ones can be removed. One that another
+ * worker on this machine has just made is empty too, for the moment until its process joins it.
+ */
 async function removeEmpty(base: string): Promise<void> {
-  for (const name of await readdir(base)) {
-    if (name.startsWith(PREFIX)) await rmdir(join(base, name)).catch(() => {});
+  for (const name of (await readdir(base)).filter((each) => each.startsWith(PREFIX))) {
+    const directory = join(base, name);
+    const { mtimeMs } = await stat(directory).catch(() => ({ mtimeMs: Date.now() }));
+    if (Date.now() - mtimeMs > JOINED_BY_MS) await rmdir(directory).catch(() => {});
   }
 }
 
