@@ -36,6 +36,8 @@ export interface Figures {
 export type WorkerState = 'alive' | 'silent' | 'lost';
 
 /** A worker says that it lives several times in this time. */
+/** A worker that was lost is told of for so long: by then somebody knows, or nobody will. In days. */
+const LOST_DAYS = 7;
 const SILENT_SECONDS = 45;
 
 /** The record gives up answering after this time, in ms: whoever asks looks at it many times an hour. */
@@ -101,7 +103,7 @@ const BLOCKED = sql`
 const WORKERS = sql`
   select name, slots, case when lost_at is not null then 'lost'
     when seen_at < now() - make_interval(secs => ${sql.lit(SILENT_SECONDS)}) then 'silent' else 'alive' end state
-  from workers where stopped_at is null`;
+  from workers where stopped_at is null and (lost_at is null or lost_at > now() - make_interval(days => ${sql.lit(LOST_DAYS)}))`;
 
 const IN_USE = sql`
   select workers.name worker, count(*)::integer count from runs join workers on workers.id = runs.worker_id
