@@ -36,9 +36,9 @@ export interface Figures {
 export type WorkerState = 'alive' | 'silent' | 'lost';
 
 /** A worker says that it lives several times in this time. */
+const SILENT_SECONDS = 45;
 /** A worker that was lost is told of for so long: by then somebody knows, or nobody will. In days. */
 const LOST_DAYS = 7;
-const SILENT_SECONDS = 45;
 
 /** The record gives up answering after this time, in ms: whoever asks looks at it many times an hour. */
 const PATIENCE_MS = 2_000;
