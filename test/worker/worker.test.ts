@@ -307,7 +307,7 @@ describe('a failure', () => {
     await worker.work(run);
     expect(await world.now(run)).toMatchObject({
       state: 'apply_errored',
-      error: 'Its plan is no longer kept: plan again.',
+      error: 'Its plan is no longer kept: plan again. Nothing was applied.',
     });
   });
 });
