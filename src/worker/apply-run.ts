@@ -38,9 +38,11 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
   const { prepared, adopt } = await getReady(active, planned);
   const progress = new ProgressReporter(active);
   try {
-    active.throwIfStopped();
-    active.begun = true;
-    if (!adopt) await keepPrepared(active, prepared);
+    if (!adopt) {
+      active.throwIfStopped();
+      active.begun = true;
+      await keepPrepared(active, prepared);
+    }
     const result = await apply({
       ...stageOptions(active, prepared, 'apply'),
       planFile: planFileOf(prepared),

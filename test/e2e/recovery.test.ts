@@ -80,6 +80,28 @@ ${resource('a', 'x')}`,
     await slow.close();
   });
 
+  test('a cancel that was asked for while the worker was dead reaches the Terraform that went on', async () => {
+    const repository = await world.repository();
+    const journal = join(world.directory, 'canceled');
+    const push = { '.github/signalbox.yml': workspace('network'), 'network/main.tf': '' };
+    await world.alice.push(repository, { files: push });
+    const pull = await world.pullRequest(repository, {
+      'network/main.tf': `${resource('first', 'x')}${command('second', `echo begun >> ${journal}; sleep 60; echo ended >> ${journal}`)}`,
+    });
+    await world.check(repository, { name: 'signalbox/network (plan)', sha: pull.headSha, conclusion: 'success' });
+    await world.command(repository, pull, 'apply');
+    await world.until(repository, 'it has begun', async () => (await lines(journal)).length === 1);
+    await world.kill('workers');
+    await world.command(repository, pull, 'cancel');
+    await world.startWorkers();
+    const ended = await world.check(repository, { sha: pull.headSha, conclusion: 'cancelled' });
+    expect(ended.summary).toContain('Terraform was interrupted after 1 of 2 resources; its state is kept.');
+    expect(await lines(journal)).toEqual(['begun']);
+    expect(await terraformsIn(world.directory)).toEqual([]);
+    const [state] = await world.query('select resources from state_versions order by id desc limit 1');
+    expect(state).toEqual({ resources: 2 });
+  });
+
   test('a Terraform that is killed while it applies ends the run, with what is known and what was in flight', async () => {
     const repository = await world.repository();
     const journal = join(world.directory, 'killed');
