@@ -20,7 +20,7 @@ export interface MissedWebhooksOptions {
   events: ReadonlySet<string>;
   /** How often is looked, in ms. Default: three minutes. */
   everyMs?: number;
-  /** And while there is something that can't wait so long: what was asked for, or isn't believed yet. Default: 15 s. */
+  /** And while there is something that can't wait so long: what failed, was asked for, or isn't believed yet. Default: 15 s. */
   soonMs?: number;
 }
 
@@ -29,7 +29,7 @@ type Step = [subject: string, step: () => Promise<boolean>];
 /**
  * Looks for what webhooks didn't tell, at start and every few minutes: asks GitHub for deliveries that never arrived,
  * follows the list of installations and repositories, and compares heads with the record. A step that fails is tried
- * again in the next round, and logged once.
+ * again soon, and logged once.
  */
 export class MissedWebhooks {
   readonly #options: Required<MissedWebhooksOptions>;
@@ -83,7 +83,8 @@ export class MissedWebhooks {
       return await db.connection().execute(async (connection) => {
         const { rows } = await sql<{ mine: boolean }>`
           select pg_try_advisory_lock(${LOCK}) as mine, ${NOTICED_WHEN_GONE}`.execute(connection);
-        if (!rows[0]?.mine) return false;
+        // At the start the lock may still be a predecessor's, whose connection hasn't been missed yet.
+        if (!rows[0]?.mine) return this.#startedAt === undefined;
         try {
           return await this.#steps();
         } finally {
@@ -117,6 +118,7 @@ export class MissedWebhooks {
       } catch (error) {
         if (signal.aborted) break;
         this.#complaints.raise(subject, `GitHub's ${subject} can't be compared with the record now`, error);
+        more = true;
       }
     }
     this.#complaints.settle('lock', "What webhooks didn't tell is looked for again");

@@ -6,8 +6,12 @@ import { LOST_AFTER_SECONDS, type Place } from './place.js';
 const PATIENCE_MS = 180_000 + 2 * LOST_AFTER_SECONDS * 1_000;
 /** How long the end of the day may take however much happens in it, in ms. */
 const LIMIT_MS = 15 * 60_000;
-/** At rest is what stays so for a while, in ms. */
-const REST_MS = 3_000;
+/**
+ * At rest is what stays so, in ms, also after each of some looks for what webhooks didn't tell. Those come every three minutes
+ * by themselves; here they are asked for.
+ */
+const REST_MS = 10_000;
+const LOOKS = 3;
 /** The buttons, the locks and the pull requests that others wait for are seen to so often, in ms. */
 const DECIDE_MS = 4_000;
 
@@ -26,6 +30,7 @@ export async function comeToRest(place: Place, day: Day, tell: (text: string) =>
   const started = Date.now();
   let restingSince: number | undefined;
   let decidedAt = 0;
+  let looks = 0;
   let last = '';
   let changedAt = started;
   while (Date.now() < Math.min(changedAt + PATIENCE_MS, started + LIMIT_MS)) {
@@ -39,6 +44,7 @@ export async function comeToRest(place: Place, day: Day, tell: (text: string) =>
     last = text;
     if (!unrest || unrest.working + unrest.waiting + unrest.deliveries + unrest.effects > 0) {
       restingSince = undefined;
+      looks = 0;
       if (!unrest || Date.now() < decidedAt + DECIDE_MS) continue;
       decidedAt = Date.now();
       const decided = await day.decide();
@@ -46,7 +52,11 @@ export async function comeToRest(place: Place, day: Day, tell: (text: string) =>
       continue;
     }
     restingSince ??= Date.now();
-    if (Date.now() > restingSince + REST_MS) return restingSince - started;
+    if (Date.now() < restingSince + REST_MS * (looks + 1)) continue;
+    if (looks === LOOKS) return restingSince - started;
+    looks += 1;
+    changedAt = Date.now();
+    await place.query(`select pg_notify('signalbox', 'missed ')`).catch(() => undefined);
   }
   return undefined;
 }
