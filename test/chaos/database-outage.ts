@@ -16,8 +16,8 @@ const [given = '300', backend = 'redis'] = process.argv.slice(2);
 const seconds = Number(given);
 const LIMIT_MS = 10 * 60_000;
 
-/** How long each resource takes to be made, in seconds: one is done before the outage, one in it, one after it. */
-const TIMES = { alpha: 2, beta: 26, gamma: Math.round(26 + seconds / 2), delta: seconds + 45 };
+/** How long each resource takes to be made, in seconds, one after the other: the state changes before, in and after the outage. */
+const TIMES = { alpha: 2, beta: 26, gamma: Math.round(seconds / 2), delta: Math.round(seconds / 2) + 30 };
 
 async function main(place: Place): Promise<string[]> {
   await place.open();
@@ -27,18 +27,18 @@ async function main(place: Place): Promise<string[]> {
     const files = applied
       .filter((workspace) => workspace.repository === name)
       .flatMap((workspace) =>
-        Object.entries(TIMES).map(([resource, time]): [string, string] => [
-          `${workspace.name}/${resource}.tf`,
-          resourceFile(workspace.name, resource, { version: 'v1', seconds: time, journal: journal.port }),
-        ]),
+        Object.entries(TIMES).map(([resource, time], index, { [index - 1]: before }): [string, string] => {
+          const text = resourceFile(workspace.name, resource, { version: 'v1', seconds: time, journal: journal.port });
+          const after = before ? `\n  depends_on = [terraform_data.${before[0]}]` : '';
+          return [`${workspace.name}/${resource}.tf`, text.replace('{', `{${after}`)];
+        }),
       );
     const settings = { '.github/signalbox.yml': settingsFile(name) };
     await github.as('alice').push(repository, { files: { ...settings, ...Object.fromEntries(files) } });
   }
   const all = applied.length * Object.keys(TIMES).length;
   const count = (what: 'begin' | 'end') => journal.entries.filter((entry) => entry.what === what).length;
-  await github.until('every resource to begin', () => count('begin') === all, 120_000);
-  await github.until('the first ones to be done', () => count('end') >= applied.length, 60_000);
+  await github.until('the first ones to be done', () => count('end') >= applied.length, 120_000);
   await place.postgres.kill();
   print(`PostgreSQL is away for ${seconds} s, in the middle of ${applied.length} applies`);
   await sleep(seconds * 1_000);
