@@ -104,3 +104,20 @@ test('of several attempts the last one is shown', async () => {
   }
   expect(await outputOf(world.db, run.id, 'plan')).toBe('attempt 2');
 });
+
+test('after a restart the same text is appended again, and only what the record lacks is written', async () => {
+  const text = `before ${SECRET} between\nund dann ein Gruß 🚂\nand after\n`;
+  const expected = text.replace(SECRET, '***');
+  for (const cut of [0, 12, 26, 44, text.length]) {
+    const run = await world.in('planning');
+    const log = logOf(run);
+    log.append(text.slice(0, cut));
+    await sleep(300);
+    // It is killed here: what it held back is lost with it.
+    const next = await OutputLog.resume(world.db, run, 'plan', createMask([SECRET]));
+    next.append(text.slice(0, 20));
+    next.append(text.slice(20));
+    await next.end();
+    expect(await outputOf(world.db, run.id, 'plan')).toBe(expected);
+  }
+});
