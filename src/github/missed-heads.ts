@@ -8,7 +8,7 @@ import { isRefusedToken } from './failures.js';
 import type { Services } from './handling.js';
 import { askForHeads, askForPullRequests, type Heads, type PullRequestHead } from './heads-query.js';
 import { listSoon } from './installations.js';
-import { type Look, recordLook } from './looks.js';
+import { type Look, recordLook } from './look.js';
 import { awaitedRepositories } from './missed-deliveries.js';
 
 /** Repositories that are compared in one round: half of them the ones with the newest pushes, half the longest waiting. */

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
 import type { PullRequest } from '../db/schema.js';
 import type { RepositoryScope } from './handling.js';
+import { recordLook } from './look.js';
 
 /** What webhooks and REST both say of a pull request. */
 export interface PullRequestPayload {
@@ -67,14 +68,28 @@ export async function recordPullRequest(
   return { pullRequest: later, stale };
 }
 
-/** The pull request as GitHub has it now, taken into the record. */
+/**
+ * The pull request as GitHub has it now, taken into the record. Where that is news, what follows from it is looked at in its
+ * turn: its webhook may have been missed, and a comparison would find nothing to differ any more.
+ */
 export async function fetchPullRequest({ db, octokit, repository }: RepositoryScope, number: number) {
+  const earlier = await db
+    .selectFrom('pull_requests')
+    .select(['state', 'head_sha', 'base_ref'])
+    .where('repository_id', '=', repository.id)
+    .where('number', '=', number)
+    .executeTakeFirst();
   const { data } = await octokit.rest.pulls.get({
     owner: repository.owner,
     repo: repository.name,
     pull_number: number,
   });
-  return (await recordPullRequest(db, repository.id, data)).pullRequest;
+  const { pullRequest } = await recordPullRequest(db, repository.id, data);
+  const isNews = (['state', 'head_sha', 'base_ref'] as const).some(
+    (column) => earlier?.[column] !== pullRequest[column],
+  );
+  if (isNews) await recordLook(db, repository.id, { name: 'signalbox.pull_request', number });
+  return pullRequest;
 }
 
 export async function findPullRequest(db: Db | Tx, repositoryId: number, number: number): Promise<PullRequest> {
