@@ -6,7 +6,8 @@ import { addEvent, reportsOf } from '../runs/transition.js';
 import { addToLockReason } from '../workspaces/lock.js';
 import type { ActiveRun } from './active-run.js';
 import type { WorkerContext } from './context.js';
-import { endProcesses, ownerOf } from './left-behind.js';
+import { ownerOf } from './directory-owner.js';
+import { endProcesses } from './left-behind.js';
 import type { WorkDirectory } from './work-directory.js';
 
 /** How long an apply that was taken away may take to end after SIGINT, in ms. */
@@ -30,18 +31,23 @@ function describe(snapshots: string | undefined): string[] {
 
 /**
  * After a restart: what this worker was at and isn't any more, because its runs were taken from it. Whatever still runs of
- * it ends, and what it had not handed in is set aside and told of.
+ * it ends, and what it had not handed in is set aside and told of. Another worker that applies here what was planned here
+ * is left alone.
  */
-export async function clearForeignDirectories(context: WorkerContext, own: ReadonlySet<string>): Promise<void> {
+export async function clearForeignDirectories(
+  context: WorkerContext,
+  worker: string,
+  own: ReadonlySet<string>,
+): Promise<void> {
   const { workDirectories, log } = context;
   for (const directory of await workDirectories.all()) {
-    const owner = await ownerOf(directory);
-    if (owner && own.has(owner.run)) continue;
+    const owner = await ownerOf(directory.control);
+    if (owner && (own.has(owner.run) || owner.worker !== worker)) continue;
     try {
       const ran = (await readdir(directory.control).catch(() => [])).some((name) => name.endsWith('-apply'));
       await endProcesses(directory, ran ? PATIENCE_MS : 0);
       const kept = await setErroredStateAside(context, directory);
-      const snapshots = await workDirectories.clear(directory);
+      const snapshots = await workDirectories.clear(directory, worker);
       if (!owner || !ran) continue;
       const left = kept ? [`A state that it could not hand in is kept there as ${kept}.`] : [];
       const back = `${context.config.workerName} is back: Terraform has ended there.`;
@@ -56,7 +62,7 @@ async function setErroredStateAside(
   { workDirectories, db }: WorkerContext,
   directory: WorkDirectory,
 ): Promise<string | undefined> {
-  const owner = await ownerOf(directory);
+  const owner = await ownerOf(directory.control);
   if (!owner) return undefined;
   const run = await findRun(db, owner.run).catch(() => undefined);
   if (!run) return undefined;

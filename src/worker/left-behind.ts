@@ -1,30 +1,12 @@
-import { access, readdir, readFile, writeFile } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Run } from '../db/schema.js';
 import { adoptProcess } from '../terraform/process.js';
 import type { WorkDirectory } from './work-directory.js';
 
-/** Whose directory it is: what a worker finds on its disk after a restart. */
-export interface Owner {
-  run: string;
-  attempt: number;
-}
-
 /** Where a run keeps a process; `name` is unlike that of any other process of this attempt. */
 export function stageDirectory({ control }: WorkDirectory, { attempt }: Pick<Run, 'attempt'>, name: string): string {
   return join(control, `${attempt}-${name}`);
-}
-
-export async function noteOwner({ control }: WorkDirectory, { id: run, attempt }: Run): Promise<void> {
-  await writeFile(join(control, 'owner'), JSON.stringify({ run, attempt } satisfies Owner), { mode: 0o600 });
-}
-
-export async function ownerOf({ control }: WorkDirectory): Promise<Owner | undefined> {
-  try {
-    return JSON.parse(await readFile(join(control, 'owner'), 'utf8')) as Owner;
-  } catch {
-    return undefined;
-  }
 }
 
 /** Whether a stage's process was begun there: it may run, or have run, and is never begun again. */

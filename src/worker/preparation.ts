@@ -9,7 +9,7 @@ import type { StageOptions } from '../terraform/stage.js';
 import { createMask, type Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
-import { noteOwner, stageDirectory } from './left-behind.js';
+import { stageDirectory } from './left-behind.js';
 import { OutputLog } from './output-log.js';
 import type { WorkDirectory } from './work-directory.js';
 
@@ -95,7 +95,6 @@ async function createDirectory({ run, worker }: ActiveRun): Promise<WorkDirector
       `The plan was made in ${run.work_directory} on another worker, and ${worker.config.workerName} can't write there. Give all workers the same DATA_DIR, then plan again.`,
     );
   }
-  await noteOwner(directory, run);
   if (run.work_directory === null) {
     await worker.untilRecorded(() =>
       worker.db.updateTable('runs').set({ work_directory: directory.root }).where('id', '=', run.id).execute(),

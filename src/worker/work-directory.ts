@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process';
 import { chmod, copyFile, lstat, mkdir, readdir, rename } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
 import { stateDirectory } from '../state/registered-run.js';
 import { holdsSnapshots } from '../state/state-journal.js';
+import { withLock } from '../terraform/lock.js';
+import { hasAnotherOwner, noteOwner, type Owning, ownerOf } from './directory-owner.js';
 
 /** A run's place on disk. All of it is for this user only. */
 export interface WorkDirectory {
@@ -59,13 +61,16 @@ export class WorkDirectories {
     return (await this.list()).map((name) => placesIn(join(this.#root, name)));
   }
 
-  /** Removes what an earlier process has left, as `remove` does. */
-  clear(directory: WorkDirectory): Promise<string | undefined> {
-    return this.#alone(directory.root, () => this.#remove(directory));
+  /** Removes what an earlier process of a worker has left, as `remove` does, if no other worker has it by now. */
+  clear(directory: WorkDirectory, worker: string): Promise<string | undefined> {
+    return this.#alone(directory.root, async () => {
+      const owner = await ownerOf(directory.control);
+      return owner && owner.worker !== worker ? undefined : this.#remove(directory);
+    });
   }
 
   /** Makes them, empty: what an earlier run or attempt has left is removed. */
-  create(placed: Placed): Promise<WorkDirectory> {
+  create(placed: Placed & Owning): Promise<WorkDirectory> {
     const directory = this.of(placed);
     return this.#alone(directory.root, async (place) => {
       place.owner = placed.id;
@@ -73,21 +78,21 @@ export class WorkDirectories {
       const { root, checkout, control, home, tmp } = directory;
       await mkdir(root, { recursive: true, mode: 0o700 });
       await Promise.all([checkout, control, home, tmp].map((path) => mkdir(path, { mode: 0o700 })));
+      await noteOwner(control, placed);
       return directory;
     });
   }
 
   /**
-   * Removes them, unless the next run of the workspace has them by now. State that the record may not have is never
+   * Removes them, unless the next run of the workspace has them by now, or another worker of this machine. State that the record may not have is never
    * removed: it is set aside, sealed, under `kept`. Yields where, if there was any.
    */
-  remove(placed: Placed): Promise<string | undefined> {
+  remove(placed: Placed & Owning): Promise<string | undefined> {
     const directory = this.of(placed);
     return this.#alone(directory.root, async (place) => {
       if (place.owner !== undefined && place.owner !== placed.id) return undefined;
-      const kept = await this.#remove(directory);
       place.owner = undefined;
-      return kept;
+      return (await hasAnotherOwner(directory.control, placed)) ? undefined : this.#remove(directory);
     });
   }
 
@@ -141,13 +146,16 @@ export class WorkDirectories {
     return join(kept, `${basename(root)}-${new Date().toISOString().replaceAll(':', '')}${suffix}`);
   }
 
-  /** One thing at a time in a directory: a run of a workspace may begin while the one before it still cleans up. */
+  /**
+   * One thing at a time in a directory: a run of a workspace may begin while the one before it still cleans up. Workers
+   * of one machine meet in a workspace's, where one of them has planned and the other one applies.
+   */
   #alone<T>(root: string, work: (place: Place) => Promise<T>): Promise<T> {
     const place = this.#places.get(root) ?? { owner: undefined, last: Promise.resolve(), waiting: 0 };
     this.#places.set(root, place);
     place.waiting += 1;
     const done = place.last
-      .then(() => work(place))
+      .then(() => (isWorkspaces(root) ? withLock(lockOf(root), () => work(place)) : work(place)))
       .finally(() => {
         place.waiting -= 1;
         if (place.waiting === 0 && place.owner === undefined) this.#places.delete(root);
@@ -155,6 +163,15 @@ export class WorkDirectories {
     place.last = done.catch(() => undefined);
     return done;
   }
+}
+
+function isWorkspaces(root: string): boolean {
+  return /^\d+$/.test(basename(root));
+}
+
+/** Beside the directory of them all. */
+function lockOf(root: string): string {
+  return join(`${dirname(root)}.lock`, basename(root));
 }
 
 function placesIn(root: string): WorkDirectory {

@@ -63,7 +63,7 @@ export class Worker {
   async takeUp(): Promise<Promise<void>[]> {
     const held = await heldRuns(this.#context.db, this.#registration.worker.id);
     const works = held.map((run) => this.#takeUp(run));
-    await clearForeignDirectories(this.#context, new Set(held.map(({ id }) => id)));
+    await clearForeignDirectories(this.#context, this.#registration.worker.id, new Set(held.map(({ id }) => id)));
     return works;
   }
 
@@ -115,7 +115,7 @@ export class Worker {
       });
       if (planned?.state !== 'confirmed') return;
       applying = await this.#continueWithApply(planned);
-      if (!applying) await this.#cleanUp(planned);
+      if (!applying) await this.#cleanUp(claimed);
     } finally {
       this.#handovers.delete(claimed.id);
       handedOver();

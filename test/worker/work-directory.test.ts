@@ -22,7 +22,10 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-const standard = (id: string) => ({ id, workspace_id: 7, speculative: false, work_directory: null });
+const standard = (id: string) => ({
+  ...{ id, workspace_id: 7, speculative: false, work_directory: null },
+  ...{ attempt: 1, worker_id: 'worker-a' },
+});
 
 test('standard runs of a workspace share one path, speculative runs have one each', () => {
   expect(directories.of(standard('run-a')).root).toBe(join(root, 'runs', '7'));
@@ -89,6 +92,22 @@ test('a run that cleans up late takes nothing from the next one, which waits unt
   expect(readdirSync(checkout)).toEqual(['main.tf']);
   await directories.remove(standard('run-b'));
   expect(readdirSync(join(root, 'runs'))).toEqual([]);
+});
+
+test('another worker of the machine that applies where this one has planned keeps its directory', async () => {
+  const planned = standard('run-a');
+  const { root: place, checkout } = await directories.create(planned);
+  for (let n = 0; n < 300; n++) mkdirSync(join(checkout, `d${n}`));
+  const other = new WorkDirectories(join(root, 'other'));
+  const applied = { ...planned, worker_id: 'worker-b', work_directory: place };
+  // At once: whichever of them is first, the apply has its directory afterwards.
+  await Promise.all([directories.remove(planned), other.create(applied)]);
+  writeFileSync(join(checkout, 'main.tf'), 'x');
+  await directories.remove(planned);
+  await directories.clear(directories.of(planned), 'worker-a');
+  expect(readdirSync(checkout)).toEqual(['main.tf']);
+  await other.remove(applied);
+  expect(existsSync(place)).toBe(false);
 });
 
 test('a file that must not be lost is moved to where nothing is removed', async () => {
