@@ -2,10 +2,11 @@ import { print } from '../bench/output.js';
 import { outage } from './outage.js';
 
 /**
- * `npx tsx test/chaos/github-outage.ts [seconds] [workspaces] [pushes]`, after `npm run build`: GitHub rejects everything
- * for so long (default 600) while runs are under way (10 workspaces, 5 pushes). Fails unless all comes right.
+ * `npx tsx test/chaos/github-outage.ts [seconds] [redis|postgres]`, after `npm run build`: GitHub rejects everything
+ * for so long (default 600) while runs are under way in two workers (10 workspaces, 5 pushes). Fails unless all comes right.
  */
-const [seconds = 600, workspaces = 10, pushes = 5] = process.argv.slice(2).map(Number);
+const [given = '600', backend] = process.argv.slice(2);
+const seconds = Number(given);
 
 /** In ms, beside the outage: nothing here may go on for longer. */
 const LIMIT_MS = 20 * 60_000;
@@ -18,7 +19,12 @@ setTimeout(
   seconds * 1000 + LIMIT_MS,
 ).unref();
 
-const figures = await outage({ seconds, workspaces, pushes });
+const figures = await outage({
+  seconds,
+  workspaces: 10,
+  pushes: 5,
+  backend: backend === 'postgres' ? 'postgres' : 'redis',
+});
 for (const [name, value] of Object.entries(figures)) {
   print(`${name}: ${typeof value === 'number' ? Math.round(value * 10) / 10 : JSON.stringify(value)}`);
 }

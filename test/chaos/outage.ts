@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import { type Database, inLaboratory } from '../bench/laboratory.js';
 import type { LocalGitHub, LoggedRequest, Repository } from '../support/github/index.js';
 
 export interface OutageOptions {
+  backend: 'redis' | 'postgres';
   /** How long GitHub rejects everything; longer if the runs take longer. */
   seconds: number;
   workspaces: number;
@@ -34,14 +36,27 @@ export interface OutageFigures {
 const WORK_MS = 600_000;
 const CATCH_UP_MS = 150_000;
 
-/** GitHub goes away while runs are under way, and comes back when they have ended and the time is up. */
+/** GitHub goes away while runs are under way in two workers, and comes back when they have ended and the time is up. */
 export async function outage(options: OutageOptions): Promise<OutageFigures> {
   let figures: OutageFigures | undefined;
   await inLaboratory(async (laboratory) => {
     const github = await laboratory.startGitHub('github');
     const database = await laboratory.createDatabase('outage');
-    const env = { GITHUB_CONTENT_PER_MINUTE: '80', GITHUB_CONTENT_PER_HOUR: '500' };
-    await laboratory.startSignalbox({ name: 'signalbox', github, database, env });
+    const redisUrl = options.backend === 'redis' ? laboratory.redisUrl(0) : undefined;
+    if (options.backend === 'redis' && !redisUrl) throw new Error('There is no redis-server on this machine.');
+    const env = {
+      ENCRYPTION_KEY: randomBytes(32).toString('hex'),
+      GITHUB_CONTENT_PER_MINUTE: '80',
+      GITHUB_CONTENT_PER_HOUR: '500',
+    };
+    // Webhooks go to whichever is started last.
+    for (const [name, ROLES] of [
+      ['worker-1', 'worker'],
+      ['worker-2', 'worker'],
+      ['web', 'web'],
+    ] as const) {
+      await laboratory.startSignalbox({ name, github, database, redisUrl, env: { ...env, ROLES, WORKER_NAME: name } });
+    }
     await github.createUser('alice');
     await github.createOrganization('acme', { owners: ['alice'] });
     const repository = await github.createRepository({ owner: 'acme', name: 'infra' });
