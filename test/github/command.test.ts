@@ -200,5 +200,5 @@ test.each([
   const started = performance.now();
   parseCommand(body, names);
   // What takes the square of its length would take minutes.
-  expect(performance.now() - started).toBeLessThan(2_000);
+  expect(performance.now() - started).toBeLessThan(10_000);
 });

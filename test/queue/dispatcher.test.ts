@@ -243,12 +243,12 @@ describe.each(backends)('the dispatcher on %s', (kind) => {
 
   test('stop with a time limit leaves running work to itself', async () => {
     const record = new FakeRecord();
-    const worker = await startWorker(record, { work: () => sleep(3_000, undefined, { ref: false }) });
+    const worker = await startWorker(record, { work: () => sleep(60_000, undefined, { ref: false }) });
     await worker.dispatch.add(record.add(1));
     await until(() => worker.dispatcher.slotsInUse === 1);
     const started = Date.now();
     await worker.dispatcher.stop({ timeoutMs: 100 });
-    expect(Date.now() - started).toBeLessThan(1_500);
+    expect(Date.now() - started).toBeLessThan(10_000);
   });
 
   test('when the server goes away nothing hangs, running work goes on, and work is taken again afterwards', async () => {

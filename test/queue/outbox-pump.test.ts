@@ -384,7 +384,7 @@ describe('the outbox', () => {
     const started = performance.now();
     await enqueue(db, ...Array.from({ length: 20 }, (_, i) => job(`run-${i}`)));
     await until(() => jobs.length === 20);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    expect(performance.now() - started).toBeLessThan(10_000);
     expect(hanging).toBe(5);
     release();
     await until(() => hanging === 300);

