@@ -95,7 +95,7 @@ test('locked workspaces and lost workers are counted, not named', async () => {
   expect(await look()).toEqual({ lockedWorkspaces: 2, lostWorkers: 2 });
 });
 
-test('of a record that does not answer in time that is said, while it still doesn't', async () => {
+test('of a record that does not answer that is said, without waiting for it', async () => {
   const view = await openOperatorView({ db: world.db, version: '0', roles: ['web'], workRoot: '/nonexistent' });
   await world.inTransaction(async (tx) => {
     await sql`lock table runs in access exclusive mode`.execute(tx);

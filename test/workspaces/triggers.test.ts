@@ -50,7 +50,7 @@ describe('a change', () => {
     const paths = Array.from({ length: 1_000 }, (_, i) => `shared/${'a/'.repeat(40)}${i}.md`);
     const started = performance.now();
     expect(affectedWorkspaces(many, paths)).toEqual([]);
-    expect(performance.now() - started).toBeLessThan(10_000);
+    expect(performance.now() - started).toBeLessThan(60_000);
   });
 
   test('anywhere affects exactly those in whose directory or prefixes it lies', () => {
