@@ -2,8 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Day } from './day.js';
 import { LOST_AFTER_SECONDS, type Place } from './place.js';
 
-/** How long nothing at all may happen while something is still to be done, in ms: a lost worker is noticed late. */
-const PATIENCE_MS = 180_000 + 2 * LOST_AFTER_SECONDS * 1_000;
+/**
+ * How long nothing at all may happen while something is still to be done, in ms: a delivery that failed once more when it
+ * was asked for is asked for again after five minutes, and a lost worker is noticed late.
+ */
+const PATIENCE_MS = 360_000 + 2 * LOST_AFTER_SECONDS * 1_000;
 /** How long the end of the day may take however much happens in it, in ms. */
 const LIMIT_MS = 15 * 60_000;
 /**
@@ -72,7 +75,9 @@ async function look(place: Place): Promise<Unrest> {
           or exists (select from runs h where h.workspace_id = w.id and not h.speculative
             and h.state = 'needs_confirmation')))))) working,
       (select count(*) from runs where ended_at is null) waiting,
-      (select count(*) from deliveries where done_at is null) deliveries,
+      (select count(*) from deliveries where done_at is null) + (select count(*) from redeliveries
+        where asked < 3 and event not like 'check_run.%'
+          and not exists (select from deliveries d where d.guid = redeliveries.guid)) deliveries,
       (select count(*) from outbox) effects`);
   if (!row) throw new Error('The record answered nothing.');
   return {
