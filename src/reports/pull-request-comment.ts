@@ -42,6 +42,11 @@ export interface CommentContent {
 
 /** The one comment on a pull request: what each workspace's plan would do, what to do next, and where to look. */
 export function pullRequestComment({ pullRequest, repository, addresses, rows }: CommentContent): string {
+  if (rows === undefined && pullRequest.state !== 'open') {
+    const { state } = pullRequest;
+    const never = `${commit(pullRequest, repository, addresses)} was not planned: the pull request was ${state} before.`;
+    return render([heading([], pullRequest), never]);
+  }
   if (rows === undefined) {
     return render([`Looking for the workspaces that ${commit(pullRequest, repository, addresses)} affects.`]);
   }

@@ -59,6 +59,15 @@ test('an edited comment may have nothing to tell any more', () => {
   expect(comment(undefined)).toContain('Looking for the workspaces');
 });
 
+test('of commits that came just before the close it is not said that they are looked at', () => {
+  for (const [state, word] of [
+    ['closed', 'Closed'],
+    ['merged', 'Merged'],
+  ] as const) {
+    expect(comment(undefined, { state })).toMatch(new RegExp(`### . ?${word}\\n\\n.* was not planned`, 'u'));
+  }
+});
+
 test('stays below the limit with hundreds of workspaces', () => {
   const rows = Array.from({ length: 900 }, (_, index) => plan(`workspace-${index}-${'x'.repeat(70)}`, { add: index }));
   const text = comment(rows);
