@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto';
 import { type Database, inLaboratory } from '../bench/laboratory.js';
-import type { LocalGitHub, LoggedRequest, Repository } from '../support/github/index.js';
+import type { CheckRun, LocalGitHub, LoggedRequest, Repository } from '../support/github/index.js';
 
 export interface OutageOptions {
   backend: 'redis' | 'postgres';
-  /** How long GitHub rejects everything; longer if the runs take longer. */
+  /** Beside the web; 0: one process is both. */
+  workers: number;
+  /** How long GitHub rejects everything; with one process, which has the commits already, until the runs have ended. */
   seconds: number;
   workspaces: number;
   /** Pushes that touch every workspace, before GitHub goes away. */
@@ -13,22 +15,23 @@ export interface OutageOptions {
 
 export interface OutageFigures {
   runs: number;
-  /** Runs that had ended when GitHub came back. All should have. */
+  /** Runs that had ended when GitHub came back. Workers of their own wait for the commits that they don't have. */
   endedWhileAway: number;
   secondsAway: number;
   /** Requests while it was away. */
   askedWhileAway: number;
   /** From its return until every check run was right, in seconds. */
   secondsToCatchUp: number;
+  /** Check runs of runs that had ended while it was away. */
   checkRuns: number;
-  /** Requests about check runs since its return. */
+  /** Requests about those since its return. */
   calls: number;
-  /** Most writes for one check run since its return. */
+  /** Most writes for one of those since its return. */
   mostForOne: number;
   /** Most writes in any 60 s and any 3,600 s of all of it. */
   busiestMinute: number;
   busiestHour: number;
-  /** Check runs that don't show what the record says. */
+  /** Runs that never ended, and check runs that don't show what the record says. */
   wrong: string[];
 }
 
@@ -36,7 +39,7 @@ export interface OutageFigures {
 const WORK_MS = 600_000;
 const CATCH_UP_MS = 150_000;
 
-/** GitHub goes away while runs are under way in two workers, and comes back when they have ended and the time is up. */
+/** GitHub goes away while runs are under way, and comes back when its time is up. */
 export async function outage(options: OutageOptions): Promise<OutageFigures> {
   let figures: OutageFigures | undefined;
   await inLaboratory(async (laboratory) => {
@@ -49,13 +52,12 @@ export async function outage(options: OutageOptions): Promise<OutageFigures> {
       GITHUB_CONTENT_PER_MINUTE: '80',
       GITHUB_CONTENT_PER_HOUR: '500',
     };
-    // Webhooks go to whichever is started last.
-    for (const [name, ROLES] of [
-      ['worker-1', 'worker'],
-      ['worker-2', 'worker'],
-      ['web', 'web'],
-    ] as const) {
-      await laboratory.startSignalbox({ name, github, database, redisUrl, env: { ...env, ROLES, WORKER_NAME: name } });
+    const workers = Array.from({ length: options.workers }, (_, index) => `worker-${index + 1}`);
+    for (const name of [...workers, 'web']) {
+      // Webhooks go to whichever is started last.
+      const roles = workers.length === 0 ? 'web,worker' : name.replace(/-.*/, '');
+      const own = { ...env, ROLES: roles, WORKER_NAME: name };
+      await laboratory.startSignalbox({ name, github, database, redisUrl, env: own });
     }
     await github.createUser('alice');
     await github.createOrganization('acme', { owners: ['alice'] });
@@ -70,23 +72,22 @@ async function story(
   github: LocalGitHub,
   repository: Repository,
   database: Database,
-  { seconds, workspaces, pushes }: OutageOptions,
+  { workers, seconds, workspaces, pushes }: OutageOptions,
 ): Promise<OutageFigures> {
   const runs = workspaces * pushes;
-  const count = async (where: string) => {
-    const [row] = await database.query<{ n: string }>(`select count(*) n from runs where ${where}`);
-    return Number(row?.n);
-  };
+  const idsWhere = async (where: string) =>
+    (await database.query<{ id: string }>(`select id from runs where ${where}`)).map(({ id }) => id);
+  const haveEnded = async () => (await idsWhere('ended_at is not null')).length === runs;
   for (let push = 0; push < pushes; push++) {
     await github.as('alice').push(repository, { files: filesOf(workspaces, push) });
   }
-  await github.until('runs', async () => (await count('true')) === runs, WORK_MS);
+  await github.until('runs', async () => (await idsWhere('true')).length === runs, WORK_MS);
 
   const left = performance.now();
   const away = [github.misbehave({ how: { status: 503 } }), github.git.misbehave({ how: { status: 503 } })];
-  await github.until('the runs to end', async () => (await count('ended_at is not null')) === runs, WORK_MS);
+  if (workers === 0) await github.until('the runs to end', haveEnded, WORK_MS);
   await new Promise((resolve) => setTimeout(resolve, Math.max(0, seconds * 1000 - (performance.now() - left))));
-  const endedWhileAway = await count('ended_at is not null');
+  const ended = await idsWhere('ended_at is not null');
   for (const each of away) each.stop();
 
   const back = performance.now();
@@ -96,20 +97,34 @@ async function story(
     .until('every check run to be right', async () => (await wrong()).length === 0, CATCH_UP_MS)
     .catch(() => undefined);
   const caughtUp = performance.now();
-  const since = github.requests.slice(first).filter(isAboutChecks);
-  const writes = github.requests.filter((request) => isAboutChecks(request) && request.method !== 'GET');
+  await github
+    .until(
+      'the runs to end, as everybody can see',
+      async () => (await haveEnded()) && (await wrong()).length === 0,
+      WORK_MS,
+    )
+    .catch(() => undefined);
+  const unended = (await idsWhere('ended_at is null')).map((id) => `${id} has not ended`);
+  const checkRuns = github
+    .checkRuns(repository)
+    .filter(({ externalId }) => ended.includes(externalId.split('/')[0] ?? ''));
+  const since = github.requests.slice(first).filter((request) => checkRuns.some((run) => isAbout(run, request)));
+  const writes = github.requests.filter((request) => request.route.includes('/check-runs') && isWrite(request));
   return {
     runs,
-    endedWhileAway,
+    endedWhileAway: ended.length,
     secondsAway: (back - left) / 1000,
     askedWhileAway: away[0]?.met ?? 0,
     secondsToCatchUp: (caughtUp - back) / 1000,
-    checkRuns: github.checkRuns(repository).length,
+    checkRuns: checkRuns.length,
     calls: since.length,
-    mostForOne: mostForOne(github, repository, since),
+    mostForOne: Math.max(
+      0,
+      ...checkRuns.map((run) => since.filter((request) => isWrite(request) && isAbout(run, request)).length),
+    ),
     busiestMinute: busiest(writes, 60_000),
     busiestHour: busiest(writes, 3_600_000),
-    wrong: await wrong(),
+    wrong: [...unended, ...(await wrong())],
   };
 }
 
@@ -141,25 +156,23 @@ async function differences(github: LocalGitHub, repository: Repository, database
   );
   return runs.flatMap(({ id, name, sha, state }) => {
     const shown = github.checkRuns(repository, sha).findLast((run) => run.name === name);
-    const right = shown?.externalId.startsWith(`${id}/`) && shown.conclusion === CONCLUSIONS[state];
+    const expected = CONCLUSIONS[state];
+    const right = shown?.externalId.startsWith(`${id}/`) && shown.conclusion === (expected ?? shown.conclusion);
     const pending = github.checkRuns(repository, sha).some((run) => run.name === name && run.status !== 'completed');
-    return right && !pending ? [] : [`${id} is ${state}, shown is ${shown?.conclusion ?? shown?.status ?? 'nothing'}`];
+    return right && pending === (expected === undefined)
+      ? []
+      : [`${id} is ${state}, shown is ${shown?.conclusion ?? shown?.status ?? 'nothing'}`];
   });
 }
 
-function isAboutChecks({ route }: LoggedRequest): boolean {
-  return route.includes('/check-runs');
+/** Makes it, changes it, or looks for it among those of its commit. */
+function isAbout({ id, externalId, headSha }: CheckRun, { route, path, body }: LoggedRequest): boolean {
+  if (!route.includes('/check-runs')) return false;
+  return path.endsWith(`/check-runs/${id}`) || body?.external_id === externalId || path.includes(`/${headSha}/`);
 }
 
-function mostForOne(github: LocalGitHub, repository: Repository, requests: LoggedRequest[]): number {
-  const writes = new Map<string, number>();
-  for (const { method, path, body } of requests) {
-    if (method === 'GET') continue;
-    const id = Number(path.split('/').at(-1));
-    const key = github.checkRuns(repository).find((run) => run.id === id)?.externalId ?? String(body.external_id);
-    writes.set(key, (writes.get(key) ?? 0) + 1);
-  }
-  return Math.max(0, ...writes.values());
+function isWrite({ method }: LoggedRequest): boolean {
+  return method !== 'GET';
 }
 
 function busiest(requests: LoggedRequest[], ms: number): number {

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { outage } from '../chaos/outage.js';
 
 test('runs end while GitHub rejects everything; after it, every check run is right with at most two calls each', async () => {
-  const figures = await outage({ backend: 'postgres', seconds: 25, workspaces: 10, pushes: 5 });
+  const figures = await outage({ backend: 'postgres', workers: 0, seconds: 25, workspaces: 10, pushes: 5 });
   expect(figures).toMatchObject({ runs: 50, endedWhileAway: 50, wrong: [] });
   expect(figures.secondsToCatchUp).toBeLessThan(120);
   expect(figures.calls).toBeLessThanOrEqual(2 * figures.checkRuns);
