@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises';
+import { link, mkdir, readdir, readFile, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -98,7 +98,8 @@ async function hold<T>(directory: string, number: number, work: (lock: HeldLock)
     });
   } finally {
     clearInterval(heartbeat);
-    if (!left) await write(path, [], directory);
+    // On a full disk nothing can be written, but made empty: that counts as released, too.
+    if (!left) await write(path, [], directory).catch(() => truncate(path));
   }
 }
 
@@ -119,8 +120,8 @@ async function isHeld(directory: string, number: number): Promise<boolean> {
 
 async function create(directory: string, number: number): Promise<boolean> {
   const draft = join(directory, `${randomUUID()}.draft`);
-  await writeFile(draft, ticket([identify(process.pid)]));
   try {
+    await writeFile(draft, ticket([identify(process.pid)]));
     await link(draft, join(directory, String(number)));
     return true;
   } catch (error) {
@@ -133,8 +134,13 @@ async function create(directory: string, number: number): Promise<boolean> {
 
 async function write(path: string, holders: ProcessIdentity[], directory: string): Promise<void> {
   const draft = join(directory, `${randomUUID()}.draft`);
-  await writeFile(draft, ticket(holders));
-  await rename(draft, path);
+  try {
+    await writeFile(draft, ticket(holders));
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true });
+    throw error;
+  }
 }
 
 async function removeLower(directory: string, number: number): Promise<void> {

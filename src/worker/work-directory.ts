@@ -155,7 +155,7 @@ export class WorkDirectories {
     this.#places.set(root, place);
     place.waiting += 1;
     const done = place.last
-      .then(() => (isWorkspaces(root) ? withLock(lockOf(root), () => work(place)) : work(place)))
+      .then(() => (isWorkspaces(root) ? amongWorkers(root, () => work(place)) : work(place)))
       .finally(() => {
         place.waiting -= 1;
         if (place.waiting === 0 && place.owner === undefined) this.#places.delete(root);
@@ -169,9 +169,18 @@ function isWorkspaces(root: string): boolean {
   return /^\d+$/.test(basename(root));
 }
 
-/** Beside the directory of them all. */
-function lockOf(root: string): string {
-  return join(`${dirname(root)}.lock`, basename(root));
+/** Under a lock beside the directory of them all. A full disk has no room for one, and must be cleared all the same. */
+async function amongWorkers<T>(root: string, work: () => Promise<T>): Promise<T> {
+  let begun = false;
+  try {
+    return await withLock(join(`${dirname(root)}.lock`, basename(root)), () => {
+      begun = true;
+      return work();
+    });
+  } catch (error) {
+    if (begun || !['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    return work();
+  }
 }
 
 function placesIn(root: string): WorkDirectory {
