@@ -43,8 +43,10 @@ describe.each(deployments)('The queue, $name', (deployment) => {
   test('works on no more runs at once than a worker has slots', async () => {
     const journal = join(world.directory, 'journal-of-many');
     const names = Array.from({ length: 20 }, (_, index) => `w${String(index + 1).padStart(2, '0')}`);
+    // The first wait for company: of three that are at it at once, two have the same worker.
+    const company = `for i in $(seq 300); do [ $(grep -c begin ${journal}) -ge 3 ] && break; sleep 0.1; done`;
     const script = (name: string) =>
-      `echo begin ${name} $PWD >> ${journal}; sleep 0.3; echo end ${name} $PWD >> ${journal}`;
+      `echo begin ${name} $PWD >> ${journal}; ${company}; sleep 0.3; echo end ${name} $PWD >> ${journal}`;
     const files = Object.fromEntries(names.map((name) => [`${name}/main.tf`, command('work', script(name))]));
     const repo = await world.repository();
     const settings = workspaces(names, 'auto-apply: true');

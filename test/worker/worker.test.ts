@@ -252,10 +252,11 @@ test('an apply that ends while the database is away is recorded when it is back'
 test('a run that was taken away meanwhile is left as it is', async () => {
   const run = await claimed();
   onFetch = async () => {
-    await world.db.updateTable('runs').set({ attempt: 2 }).where('id', '=', run.id).execute();
+    const taken = { attempt: 2, worker: 'another', worker_id: null };
+    await world.db.updateTable('runs').set(taken).where('id', '=', run.id).execute();
   };
   await worker.work(run);
-  expect(await world.now(run)).toMatchObject({ state: 'planning', attempt: 2 });
+  expect(await world.now(run)).toMatchObject({ state: 'planning', attempt: 2, worker: 'another' });
   expect(worker.active).toBe(0);
 });
 
