@@ -124,7 +124,10 @@ async function recordAttempts(db: Db, attempts: readonly Attempt[], wants: (even
     .execute();
 }
 
-/** Oldest first. It is written down before GitHub is asked: a restart doesn't ask again. */
+/**
+ * Oldest first. It is written down before GitHub is asked, so that a restart doesn't ask again, and taken back where GitHub
+ * didn't take the request: that was no attempt.
+ */
 async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<boolean> {
   await sql`delete from redeliveries where failed_at < now() - make_interval(days => ${DAYS})
     or exists (select from deliveries where deliveries.guid = redeliveries.guid)`.execute(db);
@@ -146,7 +149,14 @@ async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<
       log.info({ delivery: guid, event }, 'GitHub is asked for a delivery that never arrived');
     } catch (error) {
       const { status } = error as { status?: number };
-      if (status !== 404 && status !== 422 && status !== 400) throw error;
+      if (status !== 404 && status !== 422 && status !== 400) {
+        await db
+          .updateTable('redeliveries')
+          .set({ asked: sql`asked - 1`, asked_at: null })
+          .where('guid', '=', guid)
+          .execute();
+        throw error;
+      }
       await db.updateTable('redeliveries').set({ asked: ASKED_AT_MOST }).where('guid', '=', guid).execute();
       log.warn({ delivery: guid, event, status }, "GitHub doesn't deliver it again");
     }

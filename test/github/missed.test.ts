@@ -87,6 +87,17 @@ describe('pushes that GitHub could not deliver', () => {
   });
 });
 
+test('a request for a delivery that GitHub did not take is made again at once, and costs no attempt', async () => {
+  await away(() => alice.push(world.repo, { files: network() }), { recorded: true });
+  const route = 'POST /app/hook/deliveries/{delivery_id}/attempts';
+  const trouble = world.github.misbehave({ route, times: 1, how: { status: 502 } });
+  await world.lookForMissed().catch(() => undefined);
+  expect(trouble.met).toBe(1);
+  await world.lookForMissed();
+  expect(await heads()).toHaveLength(1);
+  expect(await world.db.selectFrom('redeliveries').selectAll().execute()).toEqual([]);
+});
+
 describe('pushes that GitHub has no delivery of', () => {
   test('are found by comparing: the present head has a run, compared with the last head on record', async () => {
     let sha = '';
