@@ -11,7 +11,7 @@ const allowed = {
   workspaces: [
     '^src/git/',
     '^src/queue/outbox\\.ts$',
-    '^src/runs/(next|machine|run-list|queue-explanation)\\.ts$',
+    '^src/runs/(next|machine|said|run-list|queue-explanation)\\.ts$',
     '^src/signin/access\\.ts$',
   ],
   queue: [],

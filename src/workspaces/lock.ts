@@ -4,6 +4,7 @@ import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
 import { enqueueNextRun } from '../runs/next.js';
+import type { Access } from '../signin/access.js';
 
 /** Who keeps a workspace's runs from starting, and why. */
 export interface WorkspaceLock {
@@ -48,6 +49,18 @@ export async function lockForDanger(tx: Tx, workspace: number, lock: { reason: s
     .returningAll()
     .executeTakeFirstOrThrow();
   await tellConcerned(tx, locked);
+}
+
+/** Somebody, with what GitHub says that they may do with the workspace's repository. */
+export interface Person {
+  /** GitHub login. */
+  login: string;
+  access: Access | undefined;
+}
+
+/** Whether somebody may end the lock that a workspace has: their own, and as an administrator everybody's and Signalbox's. */
+export function mayUnlock({ locked_by }: Pick<Workspace, 'locked_by'>, { login, access }: Person): boolean {
+  return access === 'admin' || (access === 'write' && locked_by === login);
 }
 
 /** Ends whatever lock a workspace has: its next run may start. Yields undefined when it isn't locked. */
