@@ -48,8 +48,6 @@ export async function readPage<T>(
   read: (query: PageQuery) => Promise<T[]>,
 ): Promise<Listing<T>> {
   const tuple = sql.join(columns);
-  const downwards = (beyond: RawBuilder<boolean>) =>
-    read({ beyond, order: inOrder(columns, sql`desc`), limit: limit + 1 });
   const cursor = (row: T | undefined) => row && encode(list, keyOf(row));
   if (before !== undefined && after !== undefined) throw new BadCursor();
   if (after !== undefined) {
@@ -62,7 +60,7 @@ export async function readPage<T>(
   }
   const beyond =
     before === undefined ? sql<boolean>`true` : sql<boolean>`(${tuple}) < (${bounds(list, columns.length, before)})`;
-  const found = await downwards(beyond);
+  const found = await read({ beyond, order: inOrder(columns, sql`desc`), limit: limit + 1 });
   const rows = found.slice(0, limit);
   return {
     rows,

@@ -120,7 +120,7 @@ const contents = z.object({
       }),
     )
     .nullish(),
-  outputs: z.record(z.string(), z.object({ type: z.unknown(), sensitive: z.boolean().nullish() })).nullish(),
+  outputs: z.record(z.string(), z.object({ type: z.unknown().optional(), sensitive: z.boolean().nullish() })).nullish(),
 });
 
 /** A state has `"string"`, `["list","string"]`, `["object",{…}]`: the word in front says enough. */
