@@ -8,9 +8,14 @@ const allowed = {
   variables: [],
   terraform: [],
   git: [],
-  workspaces: ['^src/git/', '^src/queue/outbox\\.ts$', '^src/runs/next\\.ts$'],
+  workspaces: [
+    '^src/git/',
+    '^src/queue/outbox\\.ts$',
+    '^src/runs/(next|machine|said|run-list|queue-explanation)\\.ts$',
+    '^src/signin/access\\.ts$',
+  ],
   queue: [],
-  runs: ['^src/queue/outbox\\.ts$'],
+  runs: ['^src/queue/outbox\\.ts$', '^src/signin/access\\.ts$'],
   recovery: ['^src/runs/', '^src/workspaces/lock\\.ts$', '^src/state/saved-state\\.ts$'],
   state: ['^src/terraform/state-file\\.ts$'],
   worker: [

@@ -5,6 +5,7 @@ import type { OpenRecord } from './db/record.js';
 import type { Mirrors } from './git/mirror.js';
 import { DeliveryProcessor } from './github/deliveries.js';
 import { createMint, type Mint, serveTokens } from './github/git-tokens.js';
+import type { Services } from './github/handling.js';
 import { receiver } from './github/looks.js';
 import { MissedWebhooks } from './github/missed-webhooks.js';
 import { recheckApply } from './github/recheck.js';
@@ -76,6 +77,8 @@ export async function signIn(
 
 export interface WebRole {
   receiveWebhook: ReceiveWebhook;
+  /** What pages need to ask GitHub for somebody: see pressOnPage, queuePlan, inRepository. */
+  services: Services;
   /** What it does of what the outbox has. */
   handlers: EffectHandlers;
   /** What of that can't be done for now. */
@@ -126,6 +129,7 @@ export async function startWebRole(options: {
         },
         request,
       ),
+    services,
     handlers: {
       ...reports.handlers,
       apply_check: ({ run }) => recheckApply(services, run),

@@ -4,7 +4,9 @@ import pg from 'pg';
 import type { Db, Tx } from './pool.js';
 
 /** What a process may want to be woken for. Being woken is a hint: whoever listens also looks now and then. */
-export type Topic = 'deliveries' | 'outbox' | 'runs' | 'git_tokens' | 'missed';
+export type Topic = (typeof TOPICS)[number];
+
+const TOPICS = ['deliveries', 'outbox', 'runs', 'workspaces', 'git_tokens', 'missed'] as const;
 
 const CHANNEL = 'signalbox';
 const RECONNECT_MS = 1_000;
@@ -103,7 +105,6 @@ export class Notifications {
 
   /** What was sent while nobody listened is lost: everyone looks once. */
   #wakeAll(): void {
-    for (const topic of ['deliveries', 'outbox', 'runs', 'git_tokens', 'missed'] satisfies Topic[])
-      this.#emitter.emit(topic, '');
+    for (const topic of TOPICS) this.#emitter.emit(topic, '');
   }
 }

@@ -103,6 +103,28 @@ interface WorkspacesTable {
   locked_by: Optional<string>;
   lock_reason: Optional<string>;
   lock_run: Optional<string>;
+  settings_origin: JsonOrNull<SettingsOrigin>;
+  /** Kept by the record itself, whenever a run ends. */
+  latest_run: ColumnType<string | null, never, never>;
+  latest_state: ColumnType<RunState | null, never, never>;
+  latest_ended_at: ColumnType<Date | null, never, never>;
+}
+
+/** A key of a workspace in `.github/signalbox.yml`. */
+export type SettingKey =
+  | 'name'
+  | 'directory'
+  | 'branch'
+  | 'auto-apply'
+  | 'trigger-prefixes'
+  | 'trigger-patterns'
+  | 'apply-requirements'
+  | 'supersede-pending';
+
+/** Where a workspace's settings were read: the commit, and the lines of the settings file. Without `lines`: discovered. */
+export interface SettingsOrigin {
+  sha: string;
+  lines?: Partial<Record<SettingKey, number>>;
 }
 
 /** Terraform's own lock document, as LOCK sends it, and the run whose Terraform holds it. */
@@ -143,7 +165,7 @@ interface MergeGroupsTable {
   created_at: CreatedAt;
 }
 
-export type Trigger = 'push' | 'pull_request' | 'merge_group' | 'comment' | 'button' | 'rerun';
+export type Trigger = 'push' | 'pull_request' | 'merge_group' | 'comment' | 'button' | 'rerun' | 'page';
 
 /** What a run keeps of its workspace's settings from the moment it was created. */
 export interface RunSettings {
@@ -237,6 +259,7 @@ interface RunsTable {
   force_cancel_requested_by: Optional<string>;
   superseded_by: Optional<string>;
   output_removed_at: Optional<Date>;
+  message: Optional<string>;
 }
 
 interface RunEventsTable {

@@ -10,7 +10,7 @@ import { code, shortSha } from './words.js';
 export interface ApplyRequest {
   /** As GitHub has it now. */
   pullRequest: PullRequest;
-  trigger: 'comment' | 'button';
+  trigger: 'comment' | 'button' | 'page';
   /** GitHub login. */
   actor: string;
   /** When it was written, by GitHub's clock. A button has no time: it was pressed on the plan's own report. */

@@ -4,7 +4,7 @@ import type { Db } from '../db/pool.js';
 import type { Delivery } from '../db/schema.js';
 import type { Log } from '../log.js';
 import { Complaints } from '../queue/complaints.js';
-import type { NotedEvent } from '../runs/noted.js';
+import { logNoted } from '../runs/noted.js';
 import { isPassing } from './failures.js';
 import { ClaimLost, Handling, handleWith } from './handling.js';
 
@@ -151,9 +151,7 @@ export class DeliveryProcessor {
     if (!done) return;
     const log = this.#log(delivery);
     log.debug('A delivery was handled');
-    const created = events.filter(({ type }) => type === 'created').map(({ run }) => run);
-    if (created.length > 0) log.info({ runs: created }, 'Runs created');
-    for (const event of events.filter(({ type }) => type !== 'created')) log.info(fieldsOf(event), 'Run moved');
+    logNoted(log, events);
   }
 
   async #failed(delivery: Delivery, error: unknown): Promise<void> {
@@ -205,10 +203,6 @@ function repositoryIn(body: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function fieldsOf({ run, type, state, actor }: NotedEvent): object {
-  return { run, what: type, state, actor };
 }
 
 /**

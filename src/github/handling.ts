@@ -109,7 +109,7 @@ export async function handleWith(handling: Handling, receive: () => Promise<void
 }
 
 /** Octokit would use a token that GitHub refuses until its time is up, and the delivery would be given up by then. */
-async function renewToken(octokit: InstallationOctokit): Promise<void> {
+export async function renewToken(octokit: InstallationOctokit): Promise<void> {
   await octokit.auth({ type: 'installation', refresh: true }).catch(() => undefined);
 }
 

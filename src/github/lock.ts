@@ -1,6 +1,6 @@
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
-import { holdStill, lockWorkspace, unlockWorkspace } from '../workspaces/lock.js';
+import { holdStill, lockWorkspace, mayUnlock, unlockWorkspace } from '../workspaces/lock.js';
 import type { Outcome } from './apply.js';
 import type { Answer, CommandRequest } from './command-request.js';
 import { endHold } from './hold.js';
@@ -34,6 +34,8 @@ export async function unlockWorkspaces(tx: Tx, request: CommandRequest, isAdmin:
   const present: Workspace[] = [];
   for (const { id } of candidates) present.push(await holdStill(tx, id));
   const onlyLocks = !request.named && present.some(({ locked_at }) => locked_at !== null);
+  // Whoever commands has write.
+  const person = { login: request.actor, access: isAdmin ? ('admin' as const) : ('write' as const) };
   const outcomes: Outcome[] = [];
   const told: string[] = [];
   for (const workspace of present) {
@@ -47,7 +49,7 @@ export async function unlockWorkspaces(tx: Tx, request: CommandRequest, isAdmin:
       told.push(
         `${code(name)} isn't held for #${workspace.held_pull_request} any more: what waits goes on, and doesn't apply by itself.`,
       );
-    } else if (isAdmin || workspace.locked_by === request.actor) {
+    } else if (mayUnlock(workspace, person)) {
       await unlockWorkspace(tx, id);
       if (workspace.held_pull_request !== null) told.push(stillHeld(workspace));
     } else {

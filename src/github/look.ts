@@ -28,3 +28,16 @@ export async function recordLook(db: Db, repository: number, look: Look): Promis
     returning ${wakeUp('deliveries')}`.execute(db);
   return rows.length > 0;
 }
+
+/** Whether a push to the repository stands in line, or is being handled. */
+export async function pushWaits(db: Db, repository: number): Promise<boolean> {
+  const waiting = await db
+    .selectFrom('deliveries')
+    .select('id')
+    .where('repository_id', '=', repository)
+    .where('event', '=', 'push')
+    .where('done_at', 'is', null)
+    .limit(1)
+    .executeTakeFirst();
+  return waiting !== undefined;
+}

@@ -1,9 +1,8 @@
-import type { Db } from '../db/pool.js';
 import { findHead, noteHead, presentHead } from './branches.js';
 import { authorOf, ZERO_SHA } from './commits.js';
 import { isNotFound } from './failures.js';
 import { type OwnEvent, onOwnEvent, type RepositoryDelivery, type Services } from './handling.js';
-import type { Look } from './look.js';
+import { type Look, pushWaits } from './look.js';
 import { followPullRequest } from './pull-request.js';
 import { followBranch } from './push.js';
 
@@ -25,7 +24,8 @@ export function receiver(services: Services, receive: (event: never) => Promise<
 /** Takes up a head that no webhook told of: one run of it for what has changed since the last head on record. */
 async function lookAtBranch(delivery: RepositoryDelivery, branch: string): Promise<void> {
   const { db, repository, log } = delivery;
-  if (repository.removed_at !== null || (await pushesWait(db, repository.id))) return;
+  // Pushes in line behind a look tell for themselves, each in its turn.
+  if (repository.removed_at !== null || (await pushWaits(db, repository.id))) return;
   // In this order: a push in between must not seem older than the head.
   const pushedAt = await lastPush(delivery);
   const head = await presentHead(delivery, branch);
@@ -52,19 +52,6 @@ async function lookAtPullRequest(delivery: RepositoryDelivery, number: number): 
   log.info({ number }, 'What no webhook told of a pull request is made up for');
   const actor = (data.merged_by ?? data.user)?.login ?? 'ghost';
   await followPullRequest(delivery, data, { actor, again: before !== undefined && before.state !== 'open' });
-}
-
-/** Pushes in line behind a look tell for themselves, each in its turn. */
-async function pushesWait(db: Db, repository: number): Promise<boolean> {
-  const waiting = await db
-    .selectFrom('deliveries')
-    .select('id')
-    .where('repository_id', '=', repository)
-    .where('event', '=', 'push')
-    .where('done_at', 'is', null)
-    .limit(1)
-    .executeTakeFirst();
-  return waiting !== undefined;
 }
 
 async function lastPush({ octokit, repository }: RepositoryDelivery): Promise<Date | undefined> {

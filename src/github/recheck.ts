@@ -1,13 +1,12 @@
 import type { Tx } from '../db/pool.js';
 import type { PullRequest, Run, Workspace } from '../db/schema.js';
-import type { InstallationOctokit } from '../octokit.js';
 import { enqueue } from '../queue/outbox.js';
 import { findRun, lockRun } from '../runs/store.js';
 import { transition } from '../runs/transition.js';
 import type { RepositoryScope, Services } from './handling.js';
 import { mayWrite } from './permissions.js';
 import { fetchPullRequest } from './pull-requests.js';
-import { repository as findRepository } from './repositories.js';
+import { repositoryScope } from './repository-scope.js';
 import { missing, unmetRequirements } from './requirements.js';
 import { shortSha } from './words.js';
 
@@ -19,9 +18,7 @@ export async function recheckApply(services: Services, runId: string): Promise<v
   const { db } = services;
   const run = await findRun(db, runId);
   if (run.state !== 'confirmed') return;
-  const repository = await findRepository(db, run.repository_id);
-  const octokit: InstallationOctokit = await services.octokitFor(repository.installation_id);
-  const objection = await objectionTo({ ...services, repository, octokit }, run);
+  const objection = await objectionTo(await repositoryScope(services, run.repository_id), run);
   await db.transaction().execute((tx) => decide(tx, run.id, objection));
 }
 

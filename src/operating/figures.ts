@@ -89,7 +89,7 @@ const THEIR_TURN = sql`
 const QUEUE = sql`
   select kind, count(*)::integer count, ${secondsSince('min(since)')} "oldestSeconds" from (
     select 'plan' kind, since from turn
-    union all select 'plan', (select max(at) from run_events where run_id = runs.id)
+    union all select 'plan', (select max(at) from run_events where run_id = runs.id and type <> 'comment')
       from runs where ended_at is null and state = 'planning' and worker_id is null
     union all select 'speculative', created_at from runs where ended_at is null and state = 'pending' and speculative
     union all select 'apply', (select min(at) from run_events where run_id = runs.id and run_events.state = 'confirmed')

@@ -1,6 +1,6 @@
 import type { PullRequest, RunEvent } from '../db/schema.js';
+import type { QueueExplanation } from '../runs/queue-explanation.js';
 import type { LongText } from './long-text.js';
-import type { QueueExplanation } from './queue-explanation.js';
 import type { Addresses, RepositoryName } from './words.js';
 
 /** A check run as GitHub takes it, for creating and for updating alike. */

@@ -289,6 +289,7 @@ function facts(run: Run, { addresses, repository }: RunReport): string {
   const rows = [
     ['Commit', `${commitLink(addresses, repository, run.commit_sha)} ${code(subject, 72)}`],
     ['Branch', code(run.branch, 120)],
+    ...(run.message === null ? [] : [['Message', code(run.message, 200)]]),
     ...(run.pull_request === null ? [] : [['Pull request', pullRequestLink(addresses, repository, run.pull_request)]]),
     ...(run.approved_by === null ? [] : [['Approved by', login(run.approved_by)]]),
     ...(run.settings.directory === '.' ? [] : [['Directory', code(run.settings.directory, 120)]]),
@@ -323,8 +324,8 @@ const EVENT_WORDS: Record<string, string> = {
   waiting: 'Waiting for git',
   waiting_ended: 'Going on',
 };
-/** Their details are shown elsewhere, or say nothing that the row doesn't. */
-const EVENTS_TOLD_ELSEWHERE = ['refused'];
+/** Refusals have a part of their own; what people say to each other stays on the run's page. */
+const EVENTS_TOLD_ELSEWHERE = ['refused', 'comment'];
 const TIMELINE_SHOWN = 40;
 
 function timeline(events: RunEvent[]): string {

@@ -1,6 +1,6 @@
 import type { PullRequest, Run } from '../db/schema.js';
+import type { Lock } from '../runs/queue-explanation.js';
 import { boundedTable, code, login, MAX_BYTES } from './markdown.js';
-import type { Lock } from './queue-explanation.js';
 import {
   type Addresses,
   checkRunUrl,

@@ -3,13 +3,13 @@ import type { PullRequest, Repository, Run } from '../db/schema.js';
 import { RANK, type Rank } from '../queue/effect-order.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal } from '../runs/machine.js';
+import { lockOf } from '../runs/queue-explanation.js';
 import { checkRunIds } from './check-run-lookup.js';
 import { createComment, findComment } from './comments.js';
 import { findRepository, type ReportContext } from './context.js';
 import { mayHaveHappened, Refused } from './github-calls.js';
 import { digestOf } from './mark.js';
 import { COMMENT_MARKER, type CommentRow, pullRequestComment } from './pull-request-comment.js';
-import { lockOf } from './queue-explanation.js';
 
 /** How far apart two edits are while something is under way, in ms. */
 const PAUSE_MS = 5_000;

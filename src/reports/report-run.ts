@@ -4,6 +4,7 @@ import { RANK } from '../queue/effect-order.js';
 import { enqueue, rankAnew } from '../queue/outbox.js';
 import { RetryLater } from '../queue/outbox-pump.js';
 import { isFinal, isHolding } from '../runs/machine.js';
+import { explainQueue } from '../runs/queue-explanation.js';
 import { timelineOf } from '../runs/store.js';
 import { reportsOf } from '../runs/transition.js';
 import { checkRunName, runCheck } from './check-run.js';
@@ -12,7 +13,6 @@ import { openCheckRun, sendCheckRun, settle } from './check-run-record.js';
 import { findRepository, type ReportContext } from './context.js';
 import { readMark } from './mark.js';
 import { pauseBetweenReports } from './pacing.js';
-import { explainQueue } from './queue-explanation.js';
 import { readOutput } from './run-output.js';
 
 /** Brings a run's check run to the run's present state. */

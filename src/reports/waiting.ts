@@ -1,8 +1,8 @@
 import type { Run } from '../db/schema.js';
 import { isHolding, stateTitle } from '../runs/machine.js';
+import type { Lock, Outlook, QueueExplanation, WaitedFor } from '../runs/queue-explanation.js';
 import type { RunReport } from './check-run-content.js';
 import { code, login } from './markdown.js';
-import type { Lock, Outlook, QueueExplanation, WaitedFor } from './queue-explanation.js';
 import { checkRunUrl, duration, moment, plural, pullRequestLink, runUrl, stateWords } from './words.js';
 
 type Waiting = Pick<RunReport, 'queue' | 'addresses' | 'repository'>;

@@ -119,6 +119,7 @@ const TRIGGERS: Record<Trigger, string> = {
   comment: 'Comment',
   button: 'Button',
   rerun: 'Re-run',
+  page: 'Queue Plan',
 };
 
 export function plural(number: number, noun: string): string {

@@ -58,6 +58,15 @@ export async function cancelRun(tx: Tx, seen: Run, reason: string, actor?: strin
 /** How long a cancel is given to end by itself before it may be forced, in seconds. Long enough for a cool head. */
 export const FORCE_CANCEL_AFTER_SECONDS = 10;
 
+/** From when on a cancel may be forced; undefined while there is none that could be. */
+export function forceCancelFrom(
+  run: Pick<Run, 'state' | 'cancel_requested_at' | 'force_cancel_requested_at'>,
+): Date | undefined {
+  const { state, cancel_requested_at: asked, force_cancel_requested_at: forced } = run;
+  if ((state !== 'planning' && state !== 'applying') || asked === null || forced !== null) return undefined;
+  return new Date(asked.getTime() + FORCE_CANCEL_AFTER_SECONDS * 1_000);
+}
+
 /**
  * Asks for a canceled plan or apply to be killed, which may leave the state incomplete. That is refused until a cancel
  * has had time to work, by the database's clock. The worker kills, and reports the run as canceled.

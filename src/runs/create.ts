@@ -20,6 +20,8 @@ export interface RunRequest {
   reviewedRun?: string | undefined;
   approvedBy?: string | undefined;
   clearsHold?: boolean;
+  /** What the actor wrote, where a plan was queued by hand; at most 1,000 characters. */
+  message?: string | undefined;
   /** The branch was deleted, and its runs discarded with it, and is there again. */
   branchIsBack?: boolean;
 }
@@ -68,6 +70,7 @@ export async function createRun(tx: Tx, request: RunRequest): Promise<{ run: Run
       reviewed_run: request.reviewedRun ?? null,
       approved_by: request.approvedBy ?? null,
       clears_hold: request.clearsHold ?? false,
+      message: request.message ?? null,
     })
     .returningAll()
     .executeTakeFirstOrThrow();

@@ -87,6 +87,11 @@ export function isLegal(run: { speculative: boolean; state: RunState }, event: R
   return table[run.state]?.[event] !== undefined;
 }
 
+/** Whether a line of a timeline says that the run came to another state, and isn't a remark beside that. */
+export function isMove(type: string): boolean {
+  return type === 'created' || MOVES.has(type);
+}
+
 /** States from which nothing leads on: the next run of the workspace may start. */
 export function isFinal(state: RunState): boolean {
   return FINAL.has(state);
@@ -97,6 +102,9 @@ export function isHolding(state: RunState): boolean {
   return HOLDING.has(state);
 }
 
+const MOVES: ReadonlySet<string> = new Set(
+  [...Object.values(standardRun), ...Object.values(speculativeRun)].flatMap((events) => Object.keys(events)),
+);
 const FINAL: ReadonlySet<RunState> = new Set(
   [...Object.entries(standardRun), ...Object.entries(speculativeRun)]
     .filter(([, events]) => Object.keys(events).length === 0)

@@ -45,6 +45,46 @@ export function readStateSummary(bytes: Buffer | string): StateSummary {
   return { serial, lineage, terraformVersion, resources: count };
 }
 
+/** What a state holds, by name alone: values stay where they are. */
+export interface StateContents {
+  terraformVersion: string;
+  /** Resources, data sources among them, in the order of their addresses. */
+  resources: StateResource[];
+  /** In the order of their names. */
+  outputs: { name: string; type: string; sensitive: boolean }[];
+}
+
+export interface StateResource {
+  /** Without the index of an instance: `module.m["a"].aws_subnet.private`. */
+  address: string;
+  type: string;
+  mode: 'managed' | 'data';
+  /** How many there are: `count` and `for_each` make more or less than one. */
+  instances: number;
+}
+
+/** Reads what a state holds, without its values. @throws StateFileError */
+export function readStateContents(bytes: Buffer | string): StateContents {
+  const { terraformVersion } = readStateSummary(bytes);
+  const parsed = contents.safeParse(JSON.parse(bytes.toString()));
+  if (!parsed.success) throw new StateFileError(`The state can't be read: ${parsed.error.issues[0]?.path.join('.')}`);
+  const { resources, outputs } = parsed.data;
+  return {
+    terraformVersion,
+    resources: (resources ?? [])
+      .map(({ mode, module, type, name, instances }) => ({
+        address: `${module ? `${module}.` : ''}${mode === 'data' ? 'data.' : ''}${type}.${name}`,
+        type,
+        mode,
+        instances: instances?.length ?? 0,
+      }))
+      .sort((a, b) => (a.address < b.address ? -1 : 1)),
+    outputs: Object.entries(outputs ?? {})
+      .map(([name, { type, sensitive }]) => ({ name, type: typeName(type), sensitive: sensitive ?? false }))
+      .sort((a, b) => (a.name < b.name ? -1 : 1)),
+  };
+}
+
 /** Addresses of the managed resource instances in a state, as Terraform writes them. @throws StateFileError */
 export function resourceAddresses(bytes: Buffer | string): Set<string> {
   readStateSummary(bytes);
@@ -67,6 +107,27 @@ const instances = z.object({
   name: z.string(),
   instances: z.array(z.object({ index_key: z.union([z.string(), z.number()]).nullish() })).nullish(),
 });
+
+const contents = z.object({
+  resources: z
+    .array(
+      z.object({
+        mode: z.enum(['managed', 'data']),
+        module: z.string().optional(),
+        type: z.string(),
+        name: z.string(),
+        instances: z.array(z.unknown()).nullish(),
+      }),
+    )
+    .nullish(),
+  outputs: z.record(z.string(), z.object({ type: z.unknown().optional(), sensitive: z.boolean().nullish() })).nullish(),
+});
+
+/** A state has `"string"`, `["list","string"]`, `["object",{…}]`: the word in front says enough. */
+function typeName(type: unknown): string {
+  const [word] = Array.isArray(type) ? type : [type];
+  return typeof word === 'string' ? word : 'dynamic';
+}
 
 /** `[0]`, or a key in the quotes of HCL. */
 function index(key: string | number): string {

@@ -1,8 +1,10 @@
 import { sql } from 'kysely';
+import { notify } from '../db/notifications.js';
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
 import { enqueueNextRun } from '../runs/next.js';
+import type { Access } from '../signin/access.js';
 
 /** Who keeps a workspace's runs from starting, and why. */
 export interface WorkspaceLock {
@@ -49,6 +51,18 @@ export async function lockForDanger(tx: Tx, workspace: number, lock: { reason: s
   await tellConcerned(tx, locked);
 }
 
+/** Somebody, with what GitHub says that they may do with the workspace's repository. */
+export interface Person {
+  /** GitHub login. */
+  login: string;
+  access: Access | undefined;
+}
+
+/** Whether somebody may end the lock that a workspace has: their own, and as an administrator everybody's and Signalbox's. */
+export function mayUnlock({ locked_by }: Pick<Workspace, 'locked_by'>, { login, access }: Person): boolean {
+  return access === 'admin' || (access === 'write' && locked_by === login);
+}
+
 /** Ends whatever lock a workspace has: its next run may start. Yields undefined when it isn't locked. */
 export async function unlockWorkspace(tx: Tx, workspace: number): Promise<Workspace | undefined> {
   const unlocked = await tx
@@ -77,6 +91,7 @@ const PULL_REQUESTS_TOLD = 20;
  * newest pull requests that affect it. Those beyond show it when they move up, or are next reported.
  */
 export async function tellConcerned(tx: Tx, { id, repository_id }: Workspace): Promise<void> {
+  await notify(tx, 'workspaces', String(id));
   const runs = await tx
     .selectFrom('runs')
     .select('id')

@@ -1,4 +1,5 @@
 import { isMap, isScalar, isSeq, LineCounter, type Pair } from 'yaml';
+import type { SettingKey } from '../db/schema.js';
 import { didYouMean } from './did-you-mean.js';
 import {
   APPLY_REQUIREMENTS,
@@ -37,7 +38,7 @@ export interface SettingsFile {
 export type Directories = ReadonlySet<string> | ((directory: string) => boolean | Promise<boolean>);
 
 const MAX_PROBLEMS = 100;
-const KEYS = [
+const KEYS: SettingKey[] = [
   'name',
   'directory',
   'branch',
@@ -162,7 +163,14 @@ class Reader {
     const requirements = list('apply-requirements', requirementFault) as ApplyRequirement[] | undefined;
     if (requirements) settings.applyRequirements = [...new Set(requirements)];
     settings.supersedePending = flag('supersede-pending') ?? settings.supersedePending;
+    settings.lines = this.#linesOf(entries);
     return { settings, node: value('directory'), nameNode: value('name') };
+  }
+
+  #linesOf(entries: ReadonlyMap<string, Pair>): NonNullable<WorkspaceSettings['lines']> {
+    return Object.fromEntries(
+      [...entries].map(([key, pair]) => [key, this.#lines.linePos((pair.key as Entry)?.range?.[0] ?? 0).line]),
+    );
   }
 
   #entries(map: { items: Pair[] }, known: string[], owner: string): Map<string, Pair> {

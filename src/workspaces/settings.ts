@@ -1,3 +1,4 @@
+import type { SettingKey } from '../db/schema.js';
 import { compileGlob } from './glob.js';
 
 /** What may be asked of a pull request before its runs are applied. */
@@ -19,6 +20,8 @@ export interface WorkspaceSettings {
   supersedePending: boolean;
   /** Where the settings file names it, from 1; 1 for a discovered workspace. */
   line: number;
+  /** Where the settings file says each of them. Absent for a discovered workspace. */
+  lines?: Partial<Record<SettingKey, number>>;
 }
 
 /** A check run's name is `signalbox/<workspace> (plan)`; GitHub's pages stay readable up to about this. */

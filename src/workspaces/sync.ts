@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
-import type { Repository, Workspace } from '../db/schema.js';
+import type { Repository, SettingsOrigin, Workspace } from '../db/schema.js';
 import { PathUnreadable } from '../git/git-error.js';
 import type { Mirror } from '../git/mirror.js';
 import type { SettingsProblem } from '../queue/outbox.js';
@@ -106,7 +106,7 @@ async function recordSettings(
   settings: WorkspaceSettings[],
   incomplete: boolean,
 ): Promise<RecordedSettings> {
-  const recorded = settings.length === 0 ? [] : await upsert(tx, repository, settings);
+  const recorded = settings.length === 0 ? [] : await upsert(tx, repository, sha, settings);
   const removed = incomplete ? [] : await removeOthers(tx, repository, recorded);
   await tx
     .updateTable('repositories')
@@ -116,7 +116,12 @@ async function recordSettings(
   return { workspaces: recorded.sort((a, b) => (a.name < b.name ? -1 : 1)), removed };
 }
 
-async function upsert(tx: Tx, repository: Repository, settings: WorkspaceSettings[]): Promise<Workspace[]> {
+async function upsert(
+  tx: Tx,
+  repository: Repository,
+  sha: string,
+  settings: WorkspaceSettings[],
+): Promise<Workspace[]> {
   const rows = settings.map((workspace) => ({
     repository_id: repository.id,
     name: workspace.name,
@@ -127,6 +132,10 @@ async function upsert(tx: Tx, repository: Repository, settings: WorkspaceSetting
     trigger_patterns: workspace.triggerPatterns,
     apply_requirements: workspace.applyRequirements,
     supersede_pending: workspace.supersedePending,
+    settings_origin: JSON.stringify({
+      sha,
+      ...(workspace.lines && { lines: workspace.lines }),
+    } satisfies SettingsOrigin),
   }));
   return tx
     .insertInto('workspaces')
@@ -140,6 +149,7 @@ async function upsert(tx: Tx, repository: Repository, settings: WorkspaceSetting
         trigger_patterns: eb.ref('excluded.trigger_patterns'),
         apply_requirements: eb.ref('excluded.apply_requirements'),
         supersede_pending: eb.ref('excluded.supersede_pending'),
+        settings_origin: eb.ref('excluded.settings_origin'),
         removed_at: null,
       })),
     )

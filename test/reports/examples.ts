@@ -59,6 +59,7 @@ export function run(overrides: Partial<Run> = {}): Run {
     force_cancel_requested_by: null,
     superseded_by: null,
     output_removed_at: null,
+    message: null,
     ...overrides,
   };
 }

@@ -2,7 +2,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { sql } from 'kysely';
 import type { Run } from '../../src/db/schema.js';
 import { RetryLater } from '../../src/queue/outbox-pump.js';
-import { explainQueue } from '../../src/reports/queue-explanation.js';
+import { explainQueue } from '../../src/runs/queue-explanation.js';
 import { addEvent } from '../../src/runs/transition.js';
 import { unlockWorkspace } from '../../src/workspaces/lock.js';
 import { planSummary } from './examples.js';

@@ -35,6 +35,16 @@ workspaces:
           applyRequirements: ['approved'],
           supersedePending: true,
           line: 3,
+          lines: {
+            name: 3,
+            directory: 4,
+            branch: 5,
+            'auto-apply': 6,
+            'trigger-prefixes': 7,
+            'trigger-patterns': 8,
+            'apply-requirements': 9,
+            'supersede-pending': 10,
+          },
         },
         {
           name: 'root',
@@ -45,6 +55,7 @@ workspaces:
           applyRequirements: ['mergeable', 'undiverged'],
           supersedePending: false,
           line: 11,
+          lines: { name: 11, directory: 11 },
         },
       ],
     });

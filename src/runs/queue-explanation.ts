@@ -1,7 +1,7 @@
 import { sql } from 'kysely';
 import type { Db } from '../db/pool.js';
 import type { Run, Workspace } from '../db/schema.js';
-import { isHolding, type RunState } from '../runs/machine.js';
+import { isHolding, type RunState } from './machine.js';
 import { type Pace, paceOf, timeSpentOn } from './pace.js';
 
 /** Why a pending run doesn't start yet. */
@@ -119,7 +119,8 @@ async function firstBefore(
       coalesce(before.pull_request, merged.number) pull_request, before.goes, before.ahead::integer, before.asks
     from before
       left join lateral (select at from run_events where run_id = before.id and state = before.state
-        and type not in ('refused', 'cancel_requested', 'force_cancel_requested', 'waiting', 'waiting_ended', 'handed_in')
+        and type not in ('refused', 'cancel_requested', 'force_cancel_requested', 'waiting', 'waiting_ended', 'handed_in',
+          'comment')
         order by id desc limit 1) event on true
       left join lateral (select github_id from check_runs where run_id = before.id order by id desc limit 1) shown on true
       left join lateral (select number from pull_requests where repository_id = before.repository_id

@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Notifications } from '../../src/db/notifications.js';
+import type { Workspace } from '../../src/db/schema.js';
+import { SaidTooMuch } from '../../src/runs/said.js';
+import type { Access } from '../../src/signin/access.js';
+import { lockForDanger, mayUnlock } from '../../src/workspaces/lock.js';
+import { lockOnPage, unlockOnPage } from '../../src/workspaces/page-lock.js';
+import { RunsWorld } from '../runs/world.js';
+
+let world: RunsWorld;
+beforeAll(async () => {
+  world = await RunsWorld.open();
+});
+afterAll(() => world.close());
+
+const lock = ({ id }: Workspace, by = 'alice', reason = '') =>
+  world.inTransaction((tx) => lockOnPage(tx, id, by, reason));
+const unlock = ({ id }: Workspace, login: string, access: Access | undefined) =>
+  world.inTransaction((tx) => unlockOnPage(tx, id, { login, access }));
+
+test('a workspace is locked with a reason, or without one', async () => {
+  const workspace = await world.workspace();
+  expect(await lock(workspace, 'alice', ' until\r\nMonday\x1b ')).toMatchObject({
+    done: true,
+    workspace: { locked_by: 'alice', lock_reason: 'until Monday' },
+  });
+  const other = await world.workspace();
+  expect(await lock(other)).toMatchObject({ done: true, workspace: { lock_reason: null } });
+  await expect(lock(await world.workspace(), 'alice', 'x'.repeat(301))).rejects.toThrow(SaidTooMuch);
+});
+
+test('of two who lock it at once one does, and the other is told who', async () => {
+  for (let round = 0; round < 20; round++) {
+    const workspace = await world.workspace();
+    const results = await Promise.all([lock(workspace, 'alice'), lock(workspace, 'bob')]);
+    const [winner] = results.filter(({ done }) => done);
+    const by = winner?.workspace.locked_by;
+    expect(results.filter(({ done }) => !done)).toMatchObject([
+      { workspace: { locked_by: by }, reason: `${by} has locked it already.` },
+    ]);
+  }
+});
+
+test('whoever locked it unlocks it, and administrators do; nobody else', async () => {
+  const workspace = await world.workspace();
+  await lock(workspace, 'alice');
+  expect(await unlock(workspace, 'bob', 'write')).toMatchObject({
+    done: false,
+    workspace: { locked_by: 'alice' },
+    reason: 'alice has locked it: only alice and administrators of this repository can unlock it.',
+  });
+  // Write was taken away since.
+  expect(await unlock(workspace, 'alice', 'read')).toMatchObject({ done: false });
+  expect(await unlock(workspace, 'alice', 'write')).toMatchObject({ done: true, workspace: { locked_at: null } });
+  expect(await unlock(workspace, 'alice', 'write')).toMatchObject({ done: false, reason: "It isn't locked any more." });
+  await lock(workspace, 'alice');
+  expect(await unlock(workspace, 'root', 'admin')).toMatchObject({ done: true });
+});
+
+test('a lock of Signalbox’s own is for administrators', async () => {
+  const run = await world.in('applying');
+  const workspace = { ...(await world.workspace()), id: run.workspace_id };
+  await world.inTransaction((tx) => lockForDanger(tx, workspace.id, { reason: 'State may be missing.', run: run.id }));
+  expect(await unlock(workspace, 'alice', 'write')).toMatchObject({
+    reason: 'Signalbox has locked it: only administrators of this repository can unlock it.',
+  });
+  expect(mayUnlock({ locked_by: null }, { login: 'null', access: 'write' })).toBe(false);
+  expect(await unlock(workspace, 'root', 'admin')).toMatchObject({ done: true });
+});
+
+test('a workspace that was removed is not locked any more', async () => {
+  const workspace = await world.workspace();
+  await world.db.updateTable('workspaces').set({ removed_at: new Date() }).where('id', '=', workspace.id).execute();
+  expect(await lock(workspace)).toMatchObject({
+    done: false,
+    reason: `There is no workspace ${workspace.name} any more.`,
+  });
+});
+
+test('whoever shows a workspace is woken by its locks and by whatever happens to its runs', async () => {
+  const notifications = new Notifications(world.url, () => undefined);
+  await notifications.start();
+  const woken: string[] = [];
+  notifications.on('workspaces', (subject) => woken.push(subject));
+  const until = async (count: number) => {
+    for (let wait = 0; woken.length < count && wait < 100; wait++) await new Promise((done) => setTimeout(done, 20));
+    return woken.splice(0);
+  };
+  const workspace = await world.workspace();
+  const id = String(workspace.id);
+  await lock(workspace);
+  expect(await until(1)).toEqual([id]);
+  await world.push(workspace);
+  expect(await until(1)).toEqual([id]);
+  await unlock(workspace, 'alice', 'write');
+  expect(await until(1)).toEqual([id]);
+  await notifications.close();
+});
