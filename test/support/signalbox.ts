@@ -98,6 +98,8 @@ export function environmentFor(github: LocalGitHub): Record<string, string> {
     APP_ID: String(github.app.id),
     PRIVATE_KEY: github.app.privateKey,
     WEBHOOK_SECRET: github.app.webhookSecret,
+    GITHUB_CLIENT_ID: github.app.clientId,
+    GITHUB_CLIENT_SECRET: github.app.clientSecret,
     LOG_FORMAT: 'json',
   };
 }
