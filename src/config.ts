@@ -213,7 +213,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
   const roles = check(() => readRoles(v.ROLES)) ?? [];
   const app = roles.includes('web') ? check(() => readApp(v)) : undefined;
-  const client = check(() => readClient(v));
+  const client = roles.includes('web') ? check(() => readClient(v)) : undefined;
   const sandboxPaths = check(() => v.SANDBOX_PATHS.map(readSandboxPath)) ?? [];
   const encryptionKey = check(() => readKey(v.ENCRYPTION_KEY));
   for (const [name, patterns] of [['RUN_ENV', v.RUN_ENV] as const, ['PLAN_ENV', v.PLAN_ENV] as const]) {

@@ -104,6 +104,15 @@ export function environmentFor(github: LocalGitHub): Record<string, string> {
   };
 }
 
+/** What a worker's environment has in place of the App's credentials, which it needs none of. */
+export const NO_APP = {
+  APP_ID: '',
+  PRIVATE_KEY: '',
+  WEBHOOK_SECRET: '',
+  GITHUB_CLIENT_ID: '',
+  GITHUB_CLIENT_SECRET: '',
+};
+
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
