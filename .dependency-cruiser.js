@@ -29,7 +29,8 @@ const allowed = {
   reports: ['^src/runs/', '^src/queue/'],
   github: ['^src/runs/', '^src/workspaces/', '^src/git/', '^src/queue/(outbox|complaints)\\.ts$'],
   operating: ['^src/runs/', '^src/state/', '^src/queue/outbox\\.ts$'],
-  web: [],
+  signin: [],
+  web: ['^src/signin/'],
   housekeeping: ['^src/git/', '^src/terraform/', '^src/worker/work-directory\\.ts$'],
 };
 

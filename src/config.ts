@@ -19,6 +19,16 @@ const variables = z.object({
     .describe('the private key of the App: PEM, also with \\n for its line ends, or base64 of it'),
   PRIVATE_KEY_PATH: z.string().optional().describe('a file that holds the private key'),
   WEBHOOK_SECRET: z.string().optional().describe('the secret that GitHub signs webhooks with'),
+  GITHUB_CLIENT_ID: z
+    .string()
+    .regex(/^[\w.-]+$/, 'must be the client id of the App')
+    .optional()
+    .describe('client id of the App, with which people sign in to the pages'),
+  GITHUB_CLIENT_SECRET: z
+    .string()
+    .regex(/^[\x21-\x7e]+$/, 'must be a client secret of the App, without blanks')
+    .optional()
+    .describe('client secret of the App'),
   GHE_HOST: z
     .string()
     .regex(/^[\w.-]+(:\d+)?$/, 'must be a host name, without https:// and path')
@@ -118,9 +128,17 @@ export interface AppCredentials {
   webhookSecret: string;
 }
 
+/** The App's own OAuth client, by which people sign in. */
+export interface ClientCredentials {
+  id: string;
+  secret: string;
+}
+
 export interface Config {
   /** Undefined: no credentials at all, so the set-up page is shown; or a worker, which needs none. */
   app: AppCredentials | undefined;
+  /** Undefined: nobody can sign in, so the pages show nothing. */
+  client: ClientCredentials | undefined;
   roles: Role[];
   /** Base address of GitHub's pages and of git, without a slash at its end. */
   githubUrl: string;
@@ -195,6 +213,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
 
   const roles = check(() => readRoles(v.ROLES)) ?? [];
   const app = roles.includes('web') ? check(() => readApp(v)) : undefined;
+  const client = roles.includes('web') ? check(() => readClient(v)) : undefined;
   const sandboxPaths = check(() => v.SANDBOX_PATHS.map(readSandboxPath)) ?? [];
   const encryptionKey = check(() => readKey(v.ENCRYPTION_KEY));
   for (const [name, patterns] of [['RUN_ENV', v.RUN_ENV] as const, ['PLAN_ENV', v.PLAN_ENV] as const]) {
@@ -217,6 +236,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
   const githubUrl = v.GHE_HOST ? `${v.GHE_PROTOCOL}://${v.GHE_HOST}` : 'https://github.com';
   return {
     app,
+    client,
     roles,
     githubUrl,
     githubApiUrl: v.GHE_HOST ? `${githubUrl}/api/v3` : 'https://api.github.com',
@@ -271,6 +291,13 @@ function readApp(v: z.infer<typeof variables>): AppCredentials | undefined {
     );
   }
   return { id: v.APP_ID, privateKey: readPrivateKey(v), webhookSecret: v.WEBHOOK_SECRET };
+}
+
+function readClient({ GITHUB_CLIENT_ID: id, GITHUB_CLIENT_SECRET: secret }: z.infer<typeof variables>) {
+  if (id === undefined && secret === undefined) return undefined;
+  if (id === undefined) throw new Error('GITHUB_CLIENT_ID is not set, though GITHUB_CLIENT_SECRET is');
+  if (secret === undefined) throw new Error('GITHUB_CLIENT_SECRET is not set, though GITHUB_CLIENT_ID is');
+  return { id, secret };
 }
 
 function readPrivateKey(v: z.infer<typeof variables>): string {

@@ -1,3 +1,4 @@
+import { Octokit } from '@octokit/rest';
 import { ProbotOctokit } from 'probot';
 import type { Config } from './config.js';
 
@@ -24,7 +25,7 @@ export function octokitClass(config: Config): typeof ProbotOctokit {
     auth: authOn(config.githubApiUrl, options.auth),
     throttle: { enabled: false },
     retry: { enabled: false },
-    request: { ...(options.request as object | undefined), fetch: fetchWithin },
+    request: { ...(options.request as object | undefined), fetch: fetchWithin(PATIENCE_MS) },
   })) as typeof ProbotOctokit;
 }
 
@@ -34,8 +35,40 @@ function authOn(baseUrl: string, auth: unknown): unknown {
   return request ? { ...(auth as object), request: request.defaults({ baseUrl }) } : auth;
 }
 
-/** Octokit has no time limit of its own. */
-function fetchWithin(url: string | URL | Request, init: RequestInit = {}): Promise<Response> {
-  const limit = AbortSignal.timeout(PATIENCE_MS);
-  return fetch(url, { ...init, signal: init.signal ? AbortSignal.any([init.signal, limit]) : limit });
+/**
+ * Octokit for what a page waits for: nothing is tried again, and nothing is written to the console. `token` is a person's;
+ * without it the App's client says who it is in each request. `patience` in ms.
+ */
+export function plainOctokit(
+  { githubApiUrl }: Pick<Config, 'githubApiUrl'>,
+  options: { token?: string; patience: number },
+): Octokit {
+  const silent = () => undefined;
+  return new Octokit({
+    baseUrl: githubApiUrl,
+    ...(options.token === undefined ? {} : { auth: options.token }),
+    log: { debug: silent, info: silent, warn: silent, error: silent },
+    request: { fetch: fetchWithin(options.patience) },
+  });
+}
+
+/** Octokit has no time limit of its own. In ms. */
+function fetchWithin(patience: number): typeof fetch {
+  return (url, init = {}) => {
+    const limit = AbortSignal.timeout(patience);
+    return fetch(url, { ...init, signal: init.signal ? AbortSignal.any([init.signal, limit]) : limit });
+  };
+}
+
+/** GitHub says 'not now' with 429, or with 403 and a header or words that tell it from 'never'. */
+export function isRateLimit(error: Error): boolean {
+  const { status, response } = error as Error & { status: number; response?: { headers?: Record<string, unknown> } };
+  if (status === 429) return true;
+  if (status !== 403) return false;
+  const headers = response?.headers ?? {};
+  return (
+    headers['retry-after'] !== undefined ||
+    String(headers['x-ratelimit-remaining']) === '0' ||
+    /rate limit|abuse detection/i.test(error.message)
+  );
 }

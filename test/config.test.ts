@@ -36,6 +36,8 @@ describe('a variable that is wrong gets one line, which names it', () => {
     ['APP_ID', 'seven'],
     ['APP_ID', '0'],
     ['APP_ID', '-1.5'],
+    ['GITHUB_CLIENT_ID', 'Iv1:abc'],
+    ['GITHUB_CLIENT_SECRET', 'with blanks in it'],
     ['GHE_HOST', 'https://github.acme.com'],
     ['GHE_HOST', 'github.acme.com/api'],
     ['GHE_PROTOCOL', 'ftp'],
@@ -112,6 +114,14 @@ describe('the App', () => {
     const expected = [expect.stringMatching(/^WEBHOOK_SECRET is not set: without it anyone could forge webhooks/)];
     expect(complaints({ APP_ID: '7', PRIVATE_KEY })).toEqual(expected);
     expect(complaints({ APP_ID: '7', PRIVATE_KEY, WEBHOOK_SECRET: '' })).toEqual(expected);
+  });
+
+  test('has both halves of its client, or none', () => {
+    expect(readConfig(app).client).toBeUndefined();
+    const [id, secret] = [{ GITHUB_CLIENT_ID: 'Iv1.abc' }, { GITHUB_CLIENT_SECRET: 'hush' }];
+    expect(readConfig({ ...app, ...id, ...secret }).client).toEqual({ id: 'Iv1.abc', secret: 'hush' });
+    expect(complaints({ ...app, ...id })).toEqual([expect.stringMatching(/^GITHUB_CLIENT_SECRET is not set, though/)]);
+    expect(complaints({ ...app, ...secret })).toEqual([expect.stringMatching(/^GITHUB_CLIENT_ID is not set, though/)]);
   });
 
   test('needs a key where it has a number, and a number where it has a key', () => {

@@ -25,6 +25,7 @@ export interface Database {
   workers: WorkersTable;
   github_budgets: GitHubBudgetsTable;
   redeliveries: RedeliveriesTable;
+  sessions: SessionsTable;
 }
 
 /** `jsonb`: read as T, written as JSON text (an array given to pg as it is would become a PostgreSQL array). */
@@ -377,6 +378,20 @@ interface GitHubBudgetsTable {
   rate_limit: Optional<number>;
   rate_remaining: Optional<number>;
   rate_reset: Optional<Date>;
+}
+
+interface SessionsTable {
+  id: string;
+  sign_in: string;
+  github_user: number;
+  login: string;
+  csrf: string;
+  access_token: Buffer;
+  access_expires_at: Optional<Date>;
+  refresh_token: Optional<Buffer>;
+  created_at: CreatedAt;
+  seen_at: Generated<Date>;
+  expires_at: Date;
 }
 
 export type Repository = Selectable<RepositoriesTable>;

@@ -1,4 +1,5 @@
 import { DiskFull, GitUnavailable } from '../git/mirror.js';
+import { isRateLimit } from '../octokit.js';
 
 /** What is asked for can't be had right now, and can be later. */
 export class TryLater extends Error {
@@ -19,19 +20,6 @@ export function isPassing(error: unknown): boolean {
   if (error.name === 'GraphqlResponseError') return /rate limit|something went wrong|timeout/i.test(message);
   // pg has no codes for these.
   return /^(Connection terminated|timeout exceeded when trying to connect|Client has encountered)/.test(message);
-}
-
-/** GitHub says 'not now' with 429, or with 403 and a header or words that tell it from 'never'. */
-function isRateLimit(error: Error): boolean {
-  const { status, response } = error as Error & { status: number; response?: { headers?: Record<string, unknown> } };
-  if (status === 429) return true;
-  if (status !== 403) return false;
-  const headers = response?.headers ?? {};
-  return (
-    headers['retry-after'] !== undefined ||
-    String(headers['x-ratelimit-remaining']) === '0' ||
-    /rate limit|abuse detection/i.test(error.message)
-  );
 }
 
 /** GitHub says that there is no such thing, or none that we may see. */

@@ -15,6 +15,8 @@ export interface RecordLimits {
 
 /** Deliveries that are done, in days: GitHub delivers again for three. */
 const DELIVERY_DAYS = 30;
+/** Sessions that have ended by themselves, in days: nobody asks for them, but whoever looks into a complaint may. */
+const SESSION_DAYS = 1;
 /** State versions younger than this, in days, are kept however many there are. */
 const STATE_DAYS = 30;
 
@@ -32,6 +34,7 @@ export function recordChores(db: Db, limits: RecordLimits): Chore[] {
     { kind: 2, name: 'plans', limit: limits.keepPlanDays, batch: plans },
     { kind: 3, name: 'state versions', limit: limits.keepStateVersions, batch: stateVersions },
     { kind: 4, name: 'deliveries', limit: DELIVERY_DAYS, batch: deliveries },
+    { kind: 5, name: 'sessions', limit: SESSION_DAYS, batch: sessions },
   ];
   return chores
     .filter(({ limit }) => limit > 0)
@@ -101,5 +104,12 @@ function deliveries(days: number) {
   return sql`
     delete from deliveries where id in (
       select id from deliveries where done_at < now() - make_interval(days => ${days}) order by id limit ${BATCH})
+    returning id`;
+}
+
+function sessions(days: number) {
+  return sql`
+    delete from sessions where id in (
+      select id from sessions where expires_at < now() - make_interval(days => ${days}) order by expires_at limit ${BATCH})
     returning id`;
 }

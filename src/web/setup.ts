@@ -1,12 +1,17 @@
 import { readFileSync } from 'node:fs';
-import { rename, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { run } from 'probot';
+import { parse, stringify } from 'yaml';
 import type { Config } from '../config.js';
 import type { Log } from '../log.js';
+import { callbackUrl } from '../signin/sign-in.js';
 
 const CREDENTIALS_FILE = 'app.env';
+/** The App and the program, as this repository describes them. */
+const MANIFEST = new URL('../../app.yml', import.meta.url);
+const PACKAGE = new URL('../../package.json', import.meta.url);
 
 /** Where the set-up page leaves the credentials of the App that it registered: readable by this user only. */
 export function credentialsFile(dataDirectory: string): string {
@@ -27,6 +32,9 @@ export function loadCredentials(dataDirectory: string): void {
  * not taken over: it doesn't ask smee.io for a channel, GitHub gets the address where webhooks are served, and the file
  * with the key isn't readable by all. Listens on loopback unless HOST says otherwise: whoever reaches this page decides
  * which App this server belongs to.
+ *
+ * Probot reads app.yml, package.json and .env in the working directory, so the process moves to one that has the first two,
+ * with the addresses of this server, and never the third. Nothing else runs in it.
  */
 export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Promise<void> }> {
   const publicUrl = config.publicUrl ?? `http://localhost:${config.port}`;
@@ -44,8 +52,8 @@ export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Pr
       `PUBLIC_URL is not set: GitHub will send webhooks to ${process.env.WEBHOOK_PROXY_URL}, which only this machine can reach`,
     );
   }
-  const ours = { ...process.env };
-  const server = await run(() => undefined, {
+  process.chdir(await describeApp(join(config.dataDirectory, 'setup'), publicUrl));
+  return run(() => undefined, {
     env: { PORT: String(config.port), HOST: host },
     log: log.child({ name: 'setup' }, { level: 'warn' }),
     updateEnv: (values) => {
@@ -57,10 +65,15 @@ export async function serveSetup(config: Config, log: Log): Promise<{ stop(): Pr
       return values;
     },
   });
-  // Probot has read the directory's .env over the environment, and asks the environment at each request.
-  for (const name of Object.keys(process.env)) if (!(name in ours)) delete process.env[name];
-  Object.assign(process.env, ours);
-  return server;
+}
+
+/** Yields the directory. What its app.yml has of its own is where people come back to after signing in. */
+async function describeApp(directory: string, publicUrl: string): Promise<string> {
+  const manifest = parse(await readFile(MANIFEST, 'utf8')) as Record<string, unknown>;
+  await mkdir(directory, { recursive: true });
+  await copyFile(PACKAGE, join(directory, 'package.json'));
+  await writeFile(join(directory, 'app.yml'), stringify({ ...manifest, callback_urls: [callbackUrl(publicUrl)] }));
+  return directory;
 }
 
 async function saveCredentials(file: string, values: Record<string, string | undefined>): Promise<void> {

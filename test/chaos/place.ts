@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { LocalGitHub, type Repository } from '../support/github/index.js';
 import { startRedis, type TestRedis } from '../support/redis.js';
-import { environmentFor, freePort } from '../support/signalbox.js';
+import { environmentFor, freePort, NO_APP } from '../support/signalbox.js';
 import { REPOSITORIES, type RepositoryName } from './configuration.js';
 import { Journal } from './journal.js';
 import type { Options } from './options.js';
@@ -86,7 +86,7 @@ export class Place {
     };
     const web = new Supervised('web', port, directory, { ...common, ROLES: 'web' });
     this.#open = { github, journal, postgres, web };
-    const withoutApp = { ...common, APP_ID: '', PRIVATE_KEY: '', WEBHOOK_SECRET: '' };
+    const withoutApp = { ...common, ...NO_APP };
     for (let number = 1; number <= options.workers; number += 1) {
       const name = `worker-${number}`;
       const env = { ...withoutApp, ROLES: 'worker', WORKER_NAME: name, WORKER_SLOTS: '3' };

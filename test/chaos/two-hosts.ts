@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { print } from '../bench/output.js';
-import { environmentFor, freePort } from '../support/signalbox.js';
+import { environmentFor, freePort, NO_APP } from '../support/signalbox.js';
 import { readOptions } from './options.js';
 import { LOST_AFTER_SECONDS, Place } from './place.js';
 import { Supervised } from './supervised.js';
@@ -110,7 +110,7 @@ async function main(place: Place, host: Host, directory: string): Promise<string
     WORKER_LOST_AFTER: String(LOST_AFTER_SECONDS),
     SANDBOX_PATHS: `${directory}:rw`,
     ROLES: 'worker',
-    ...{ APP_ID: '', PRIVATE_KEY: '', WEBHOOK_SECRET: '' },
+    ...NO_APP,
   };
   const far = host.run(directory, {
     ...common,

@@ -41,13 +41,21 @@ describe('What is shown', () => {
     const seen = await readFile(file, 'utf8');
     const { privateKey, webhookSecret } = github.app;
     const key = privateKey.split('\n')[3] ?? '';
-    const secrets = [key, webhookSecret, new URL(world.database.url).password, ...github.tokens.keys()];
+    const secrets = [
+      key,
+      webhookSecret,
+      github.app.clientSecret,
+      new URL(world.database.url).password,
+      ...github.tokens.keys(),
+    ];
     for (const secret of secrets) {
       expect(secret.length).toBeGreaterThan(5);
       expect(seen).not.toContain(secret);
       expect(applied.text).not.toContain(secret);
     }
-    expect(seen).not.toMatch(/^(PRIVATE_KEY|WEBHOOK_SECRET|DATABASE_URL|ENCRYPTION_KEY|UNRELATED|TF_VAR_reader)=/m);
+    expect(seen).not.toMatch(
+      /^(PRIVATE_KEY|WEBHOOK_SECRET|GITHUB_CLIENT_SECRET|DATABASE_URL|ENCRYPTION_KEY|UNRELATED|TF_VAR_reader)=/m,
+    );
     expect(seen).toContain(`CLOUD_TOKEN=${LET_IN}`);
     expect(applied.text).toContain('CLOUD_TOKEN=***');
     expect(applied.text).toMatch(/writer = true/);

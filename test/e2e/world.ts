@@ -16,7 +16,7 @@ import {
   type Repository,
 } from '../support/github/index.js';
 import { redisAvailable, startRedis, type TestRedis } from '../support/redis.js';
-import { freePort, Signalbox } from '../support/signalbox.js';
+import { freePort, NO_APP, Signalbox } from '../support/signalbox.js';
 
 /** A story takes seconds; on a machine that does something else too, it may take a minute. */
 jest.setTimeout(120_000);
@@ -151,11 +151,10 @@ export class World {
     const { github } = this;
     const env = this.#environment;
     const starting = this.workerDirectories.map((dataDirectory, index) => {
-      const noApp = { APP_ID: '', PRIVATE_KEY: '', WEBHOOK_SECRET: '' };
       const own = { ROLES: 'worker', WORKER_NAME: `worker-${index + 1}` };
       const gate = this.gates[index];
       const cut = gate && { DATABASE_URL: gate.url(this.database.url) };
-      return Signalbox.start({ github, dataDirectory, env: { ...env, ...noApp, ...own, ...cut } });
+      return Signalbox.start({ github, dataDirectory, env: { ...env, ...NO_APP, ...own, ...cut } });
     });
     this.processes.push(...(await Promise.all(starting)));
   }

@@ -97,6 +97,18 @@ describe('a plan', () => {
   });
 });
 
+describe('sessions', () => {
+  test('go a day after their end', async () => {
+    const begin = (id: string, hours: number) =>
+      sql`insert into sessions (id, sign_in, github_user, login, csrf, access_token, expires_at)
+        values (${id}, ${id}, 1, 'alice', 'c', 'x', now() + make_interval(hours => ${hours}))`.execute(world.db);
+    await Promise.all([begin('lives', 1), begin('has ended', -23), begin('is past', -25)]);
+    expect(await tidy()).toEqual({ sessions: 1 });
+    const { rows } = await sql<{ id: string }>`select id from sessions order by id`.execute(world.db);
+    expect(rows.map(({ id }) => id)).toEqual(['has ended', 'lives']);
+  });
+});
+
 describe('state versions', () => {
   const save = (workspace: Workspace, run: Run, serial: number, days: number) =>
     sql`insert into state_versions (workspace_id, run_id, serial, lineage, md5, resources, state, created_at) values

@@ -98,9 +98,20 @@ export function environmentFor(github: LocalGitHub): Record<string, string> {
     APP_ID: String(github.app.id),
     PRIVATE_KEY: github.app.privateKey,
     WEBHOOK_SECRET: github.app.webhookSecret,
+    GITHUB_CLIENT_ID: github.app.clientId,
+    GITHUB_CLIENT_SECRET: github.app.clientSecret,
     LOG_FORMAT: 'json',
   };
 }
+
+/** What a worker's environment has in place of the App's credentials, which it needs none of. */
+export const NO_APP = {
+  APP_ID: '',
+  PRIVATE_KEY: '',
+  WEBHOOK_SECRET: '',
+  GITHUB_CLIENT_ID: '',
+  GITHUB_CLIENT_SECRET: '',
+};
 
 export async function freePort(): Promise<number> {
   const server = createServer();

@@ -122,6 +122,9 @@ test('without an App the page registers one, and Signalbox starts with it', asyn
     public: false,
     hook_attributes: { url: `${url}/api/github/webhooks` },
     redirect_url: `${url}/probot/setup`,
+    callback_urls: [`${url}/auth/callback`],
+    request_oauth_on_install: false,
+    default_permissions: { checks: 'write' },
   });
   expect([last.status, await last.text()]).toEqual([200, expect.stringMatching(/is installed on all repositories/)]);
 
@@ -134,6 +137,8 @@ test('without an App the page registers one, and Signalbox starts with it', asyn
     APP_ID: String(app?.id),
     PRIVATE_KEY: app?.privateKey,
     WEBHOOK_SECRET: app?.webhookSecret,
+    GITHUB_CLIENT_ID: app?.clientId,
+    GITHUB_CLIENT_SECRET: app?.clientSecret,
   });
   expect(app?.webhookUrl).toBe(`${url}/api/github/webhooks`);
 
@@ -157,12 +162,13 @@ test('without an App the page registers one, and Signalbox starts with it', asyn
   expect(await stop(signalbox)).toBe(0);
 });
 
-test('PUBLIC_URL is where GitHub sends webhooks', async () => {
+test('PUBLIC_URL is where GitHub sends webhooks, and people back to', async () => {
   await start({ PUBLIC_URL: 'https://signalbox.acme.com/' });
   const page = await (await go(new URL((await answering('/')).headers.get('location') ?? '', url).href)).text();
   const { action, manifest } = formOn(page);
   expect(action).toBe(`${github.url}/settings/apps/new`);
   expect(JSON.parse(manifest).hook_attributes).toEqual({ url: 'https://signalbox.acme.com/api/github/webhooks' });
+  expect(JSON.parse(manifest).callback_urls).toEqual(['https://signalbox.acme.com/auth/callback']);
 });
 
 test('a .env file and NODE_ENV of somewhere else change nothing', async () => {
@@ -173,7 +179,10 @@ test('a .env file and NODE_ENV of somewhere else change nothing', async () => {
   await answering('/');
   const { action, manifest } = formOn(await (await go(`${url}/probot`)).text());
   expect(action).toBe(`${github.url}/settings/apps/new`);
-  expect(JSON.parse(manifest).hook_attributes.url).toBe(`${url}/api/github/webhooks`);
+  expect(JSON.parse(manifest)).toMatchObject({
+    hook_attributes: { url: `${url}/api/github/webhooks` },
+    default_permissions: { checks: 'write' },
+  });
 });
 
 test('the page is for this machine only, unless HOST says otherwise', async () => {

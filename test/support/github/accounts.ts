@@ -50,6 +50,10 @@ export class Accounts {
     return this.#byLogin.get(login.toLowerCase());
   }
 
+  values(): Iterable<Account> {
+    return this.#byLogin.values();
+  }
+
   get(login: string): Account {
     const account = this.find(login);
     if (!account) throw new Error(`there is no account ${login}: create it first`);

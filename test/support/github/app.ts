@@ -16,6 +16,8 @@ export interface AppOptions {
   permissions?: Permissions;
   /** The events that are delivered, beside the installation's own. */
   events?: string[];
+  /** Where people may be sent back to after authorising it. None: anywhere. */
+  callbackUrls?: string[];
 }
 
 export const DEFAULT_PERMISSIONS: Permissions = {
@@ -49,6 +51,7 @@ export class App {
   readonly createdAt = timestamp();
   readonly permissions: Permissions;
   readonly events: string[];
+  callbackUrls: string[];
   webhookUrl: string | undefined;
   webhookSecret = '';
   readonly #publicKey: KeyObject;
@@ -65,6 +68,7 @@ export class App {
     this.privateKey = options.privateKey ?? generatePrivateKey();
     this.permissions = { metadata: 'read', ...(options.permissions ?? DEFAULT_PERMISSIONS) };
     this.events = options.events ?? DEFAULT_EVENTS;
+    this.callbackUrls = options.callbackUrls ?? [];
     this.#publicKey = createPublicKey(this.privateKey);
   }
 
@@ -178,10 +182,14 @@ export class InstallationToken {
 
   /** Whether a permission such as `checks:write` is granted; write includes read. */
   permits(need: string): boolean {
-    const [name = '', level] = need.split(':');
-    const granted = this.permissions[name];
-    return granted === 'write' || granted === 'admin' || (granted === 'read' && level === 'read');
+    return permits(this.permissions, need);
   }
+}
+
+export function permits(permissions: Permissions, need: string): boolean {
+  const [name = '', level] = need.split(':');
+  const granted = permissions[name];
+  return granted === 'write' || granted === 'admin' || (granted === 'read' && level === 'read');
 }
 
 export function covers(installation: Installation, repository: Repository): boolean {

@@ -19,6 +19,7 @@ GET /app/installations
 GET /app/installations/{installation_id}
 POST /app/installations/{installation_id}/access_tokens
 POST /app-manifests/{code}/conversions
+DELETE /applications/{client_id}/token
 GET /installation/repositories
 DELETE /installation/token
 GET /orgs/{org}/installation
@@ -28,6 +29,8 @@ GET /orgs/{org}/teams/{team_slug}/memberships/{username}
 GET /orgs/{org}/teams/{team_slug}/members
 GET /rate_limit
 GET /user
+GET /user/installations
+GET /user/installations/{installation_id}/repositories
 GET /users/{username}
 GET /users/{username}/installation
 GET /repos/{owner}/{repo}

@@ -43,7 +43,7 @@ export function invalid(resource: string, field: string, code: string, message?:
 
 /** Who may call a route. `needs` are the App's permissions, one of which is enough; `role` is what a person needs. */
 export interface Access {
-  as?: 'app' | 'installation' | 'anyone';
+  as?: 'app' | 'client' | 'installation' | 'anyone';
   needs?: readonly `${string}:${'read' | 'write'}`[];
   role?: Role;
 }

@@ -21,7 +21,9 @@ import { Person } from './person.js';
 import { Repositories, type RepositoryOptions } from './repositories.js';
 import { emitRepository, type Repository } from './repository.js';
 import { Rest } from './rest.js';
+import { serveSignIn } from './sign-in.js';
 import { type CommitStatus, createStatus, type StatusReport } from './statuses.js';
+import { UserTokens } from './user-tokens.js';
 import { type Delivery, Webhooks } from './webhooks.js';
 
 export interface WebhookOptions {
@@ -53,7 +55,7 @@ export interface LoggedRequest {
   /** 0 until answered, and when the connection was cut. */
   status: number;
   at: string;
-  /** `app:signalbox`, `installation:42`, `user:alice`, `anonymous`. */
+  /** `app:signalbox`, `client:signalbox`, `installation:42`, `user:alice`, `anonymous`. */
   actor: string;
   body: Json;
 }
@@ -74,6 +76,8 @@ export class LocalGitHub {
   readonly apps = new Map<number, App>();
   readonly installations = new Map<number, Installation>();
   readonly tokens = new Map<string, InstallationToken>();
+  /** What Apps may do in the name of people. */
+  readonly userTokens = new UserTokens();
   readonly webhooks = new Webhooks(this);
   readonly directory: string;
   /** Every request, oldest first. */
@@ -86,6 +90,8 @@ export class LocalGitHub {
   readonly reopened: CheckRun[] = [];
   /** Whether the first question after a change is answered `mergeable: null`, as GitHub does while it tries the merge. */
   slowMergeability = false;
+  /** Who is signed in in the browser. Undefined: the page on which people authorise the App asks. */
+  signedInAs: string | undefined;
   readonly git = {
     misbehaviours: new Misbehaviours(),
     /** `route` is `git-upload-pack` (clone, fetch) or `git-receive-pack` (push). */
@@ -282,6 +288,17 @@ export class LocalGitHub {
     for (const token of this.tokens.values()) token.expiresAt = 0;
   }
 
+  /** From now on whoever is sent to GitHub's page for signing in comes back at once, as this person; undefined: is asked. */
+  signInAs(login: string | undefined): void {
+    this.signedInAs = login === undefined ? undefined : this.accounts.get(login).login;
+  }
+
+  /** A person takes back, in GitHub's settings, what they have allowed the App. */
+  revokeAuthorization(login: string, app: App = this.app): void {
+    const account = this.accounts.get(login);
+    this.userTokens.revoke((token) => token.app === app && token.account === account);
+  }
+
   /** Check runs, oldest first. */
   checkRuns(repository: Repository, sha?: string): CheckRun[] {
     return repository.checkRuns.filter((run) => sha === undefined || run.headSha === sha);
@@ -362,6 +379,7 @@ export class LocalGitHub {
     const url = new URL(request.url ?? '/', this.#url);
     if (isGitPath(url.pathname)) return serveGit(this, request, response, url);
     if (url.pathname.startsWith('/api/')) return this.#rest.serve(request, response, url);
+    if (url.pathname.startsWith('/login/oauth/')) return serveSignIn(this, request, response, url);
     return servePage(this, request, response, url);
   }
 }

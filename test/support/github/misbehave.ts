@@ -1,4 +1,4 @@
-import type { Actor } from './actor.js';
+import { type Actor, isByApp } from './actor.js';
 import { HttpError } from './http.js';
 
 export type How =
@@ -23,7 +23,7 @@ export interface Misbehaviour {
   /** How often; default: until stopped. */
   times?: number;
   how: How;
-  /** Default `app`: people's own requests are answered as usual. */
+  /** Default `app`: people's own requests are answered as usual, those by an App in their name are not. */
   by?: 'app' | 'anyone';
   /** Only requests whose parsed body satisfies this. */
   when?: (body: Record<string, unknown>) => boolean;
@@ -118,7 +118,7 @@ export async function before(rule: Rule | undefined): Promise<'go-on' | 'drop'> 
 }
 
 function matches(rule: Rule, route: string, path: string, actor: Actor, body: Record<string, unknown>): boolean {
-  if ((rule.by ?? 'app') === 'app' && actor.kind !== 'app' && actor.kind !== 'installation') return false;
+  if ((rule.by ?? 'app') === 'app' && !isByApp(actor)) return false;
   if (rule.when && !rule.when(body)) return false;
   if (rule.route === undefined) return true;
   if (typeof rule.route === 'string') return rule.route === route;

@@ -11,6 +11,7 @@ interface Manifest {
   hook_attributes?: { url?: string };
   default_permissions?: Permissions;
   default_events?: string[];
+  callback_urls?: string[];
 }
 
 const NEW_APP = /^\/(?:organizations\/[^/]+\/)?settings\/apps\/new$/;
@@ -69,10 +70,12 @@ export function convertManifest(github: LocalGitHub, code: string): Json {
   const name = manifest.name ?? 'app';
   const slug = freeSlug(github, name.toLowerCase().replace(/[^a-z0-9]+/g, '-'));
   const owner = github.app.owner;
-  const app = github.registerApp(
-    { slug, name, permissions: manifest.default_permissions ?? {}, events: manifest.default_events ?? [] },
-    owner,
-  );
+  const {
+    default_permissions: permissions = {},
+    default_events: events = [],
+    callback_urls: callbackUrls = [],
+  } = manifest;
+  const app = github.registerApp({ slug, name, permissions, events, callbackUrls }, owner);
   app.webhookUrl = manifest.hook_attributes?.url;
   app.webhookSecret = randomBytes(20).toString('hex');
   return {

@@ -1,5 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type Actor, authenticate, authorize, describeActor } from './actor.js';
+import { type Actor, authenticate, authorize, describeActor, isByApp } from './actor.js';
 import { Call, HttpError, type Json, notFound, type Reply, Router } from './http.js';
 import type { LocalGitHub, LoggedRequest } from './local-github.js';
 import { before } from './misbehave.js';
@@ -93,7 +93,7 @@ export class Rest {
   }
 
   #validate(actor: Actor, log: LoggedRequest, url: URL, body: Json | undefined): void {
-    if (actor.kind !== 'app' && actor.kind !== 'installation') return;
+    if (!isByApp(actor)) return;
     if (log.route === 'POST /graphql') return;
     openApi ??= new OpenApi();
     const errors = openApi.request(log.route, url.searchParams, body);

@@ -3,10 +3,6 @@ import { notFound, type Route, route } from '../http.js';
 const members = ['members:read'] as const;
 
 export const accountRoutes: readonly Route[] = [
-  route('GET /user', { as: 'anyone' }, ({ actor, github }) => {
-    if (actor.kind !== 'user') throw notFound();
-    return { status: 200, body: github.accounts.fullJson(actor.account) };
-  }),
   route('GET /users/{username}', { as: 'anyone' }, (call) => {
     const account = call.github.accounts.find(call.param('username'));
     if (!account) throw notFound();

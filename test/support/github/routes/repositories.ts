@@ -77,7 +77,8 @@ function legacy(role: Role): string {
   return role === 'triage' ? 'read' : role;
 }
 
-function flags(role: Role): Json {
+/** What a role is made of. */
+export function flags(role: Role): Json {
   const may = (wanted: Role) => atLeast(role, wanted);
   return {
     pull: may('read'),

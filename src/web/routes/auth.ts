@@ -1,0 +1,83 @@
+import { type Context, Hono } from 'hono';
+import { GitHubAway, type SignIn } from '../../signin/sign-in.js';
+import { checkForm, formLimit, sameOrigin } from '../forgery.js';
+
+/** A page that says one thing, and where to go from it. */
+export interface Problem {
+  status: 200 | 403 | 503;
+  title: string;
+  text: string;
+  action?: { label: string; href: string };
+}
+
+export type ProblemPage = (c: Context, problem: Problem) => Response | Promise<Response>;
+
+export interface AuthRoutesOptions {
+  /** Undefined: GITHUB_CLIENT_ID is not set. */
+  signIn: SignIn | undefined;
+  problemPage: ProblemPage;
+}
+
+/** What is missing where nobody can sign in, which every page shows then. */
+export const NO_CLIENT: Problem = {
+  status: 503,
+  title: 'Nobody can sign in yet',
+  text: 'Set GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET to the client id and a client secret of the GitHub App, add <PUBLIC_URL>/auth/callback to its callback URLs, and start Signalbox again.',
+};
+
+const AGAIN = { label: 'Sign in', href: '/auth/login' };
+
+/** `/auth/login`, `/auth/callback`, `/auth/sign-out`, `/auth/signed-out`: to be mounted at `/`. */
+export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
+  const app = new Hono();
+  app.use('/auth/*', async (c, next) => {
+    await next();
+    // They are about one person at one moment, and the callback's address has a code in it.
+    c.header('Cache-Control', 'no-store');
+    c.header('Referrer-Policy', 'no-referrer');
+  });
+  if (!signIn) {
+    app.all('/auth/*', (c) => problemPage(c, NO_CLIENT));
+    return app;
+  }
+
+  app.get('/auth/login', async (c) => {
+    const { location, cookie } = await signIn.begin(c.req.query('return_to') ?? '/');
+    c.header('Set-Cookie', cookie);
+    return c.redirect(location);
+  });
+
+  app.get('/auth/callback', async (c) => {
+    try {
+      const result = await signIn.finish(new URL(c.req.url).searchParams, c.req.header('cookie'));
+      for (const cookie of result.cookie) c.header('Set-Cookie', cookie, { append: true });
+      if (result.signedIn) return c.redirect(result.returnTo, 303);
+      return problemPage(c, { status: 403, title: 'You are not signed in', text: result.problem, action: AGAIN });
+    } catch (error) {
+      if (!(error instanceof GitHubAway)) throw error;
+      const text = `${error.message} Nobody can sign in until it does; try again in a moment.`;
+      return problemPage(c, { status: 503, title: 'GitHub is away', text, action: AGAIN });
+    }
+  });
+
+  app.post('/auth/sign-out', formLimit, async (c) => {
+    const session = await signIn.sessionOf(c.req.header('cookie'));
+    if (session ? !(await checkForm(c, session)) : !sameOrigin(c)) {
+      const text = 'The request did not come from a page of this session. Open the page again, and sign out there.';
+      return problemPage(c, {
+        status: 403,
+        title: 'You are still signed in',
+        text,
+        action: { label: 'Back', href: '/' },
+      });
+    }
+    if (session) c.header('Set-Cookie', await signIn.end(session));
+    return c.redirect('/auth/signed-out', 303);
+  });
+
+  // Not `/`, from where somebody who isn't signed in may be sent to GitHub, which signs them in at once.
+  app.get('/auth/signed-out', (c) =>
+    problemPage(c, { status: 200, title: 'You are signed out', text: 'Of Signalbox, not of GitHub.', action: AGAIN }),
+  );
+  return app;
+}
