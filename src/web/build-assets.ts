@@ -46,6 +46,10 @@ rmSync(target, { recursive: true, force: true });
 mkdirSync(target, { recursive: true });
 writeFileSync(
   new URL('signalbox.css', target),
-  ['/*! With parts of Primer, MIT License, github.com/primer */', usedTokens(tokens.join('\n'), styles.join('\n')), ...styles].join('\n'),
+  [
+    '/*! With parts of Primer, MIT License, github.com/primer */',
+    usedTokens(tokens.join('\n'), styles.join('\n')),
+    ...styles,
+  ].join('\n'),
 );
 for (const name of own.filter((each) => each.endsWith('.svg'))) cpSync(new URL(name, source), new URL(name, target));

@@ -14,11 +14,7 @@ export function firstLine(text: string): string {
 /** In one line: cut, and wrapped where there is no space, too. */
 export function Foreign({ text, max = 200 }: { text: string; max?: number }) {
   const shown = cut(text, max);
-  return (
-    <bdi class="foreign" title={shown === text ? undefined : cut(text, 1_000)}>
-      {shown}
-    </bdi>
-  );
+  return <bdi title={shown === text ? undefined : cut(text, 1_000)}>{shown}</bdi>;
 }
 
 /** A name in code: a workspace, a branch, an address. */

@@ -18,28 +18,38 @@ export interface ListFilterProps {
 /** Search box and state, as a form whose words stand in the address. */
 export function ListFilter({ address, label, q, state, filtered, children }: ListFilterProps) {
   return (
-    <form class="list-filter" method="get" action={address} role="search">
-      <span class="search-box">
-        <Icon name="search" tone="muted" />
-        <input type="search" name="q" value={q ?? ''} class="form-control" placeholder={label} aria-label={label} maxlength={200} />
-      </span>
-      <select name="state" class="form-select" aria-label="State">
-        <option value="">All states</option>
-        {RUN_STATES.map((each) => (
-          <option value={each} selected={each === state}>
-            {stateTitle(each)}
-          </option>
-        ))}
-      </select>
-      {children}
-      <button type="submit" class="btn">
-        Filter
-      </button>
-      {filtered && (
-        <a class="clear" href={address}>
-          <Icon name="x" /> Clear
-        </a>
-      )}
-    </form>
+    <search>
+      <form class="list-filter" method="get" action={address}>
+        <span class="search-box">
+          <Icon name="search" tone="muted" />
+          <input
+            type="search"
+            name="q"
+            value={q ?? ''}
+            class="form-control"
+            placeholder={label}
+            aria-label={label}
+            maxlength={200}
+          />
+        </span>
+        <select name="state" class="form-select" aria-label="State">
+          <option value="">All states</option>
+          {RUN_STATES.map((each) => (
+            <option value={each} selected={each === state}>
+              {stateTitle(each)}
+            </option>
+          ))}
+        </select>
+        {children}
+        <button type="submit" class="btn">
+          Filter
+        </button>
+        {filtered && (
+          <a class="clear" href={address}>
+            <Icon name="x" /> Clear
+          </a>
+        )}
+      </form>
+    </search>
   );
 }

@@ -39,12 +39,19 @@ export function NoticeBanner({ notice }: { notice: Notice | undefined }) {
 export function Banner({
   tone,
   icon,
+  action,
   children,
-}: PropsWithChildren<{ tone: 'accent' | 'attention' | 'danger' | 'success'; icon: IconName }>) {
+}: PropsWithChildren<{
+  tone: 'accent' | 'attention' | 'danger' | 'success';
+  icon: IconName;
+  /** A form, at its end. */
+  action?: Child;
+}>) {
   return (
     <div class={`banner banner-${tone}`}>
       <Icon name={icon} tone={tone} />
       <div class="banner-text">{children}</div>
+      {action}
     </div>
   );
 }

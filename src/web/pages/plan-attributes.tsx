@@ -1,18 +1,18 @@
 import { plural } from '../../reports/words.js';
 import type { AttributeView, ValueView } from '../../terraform/plan-view.js';
-import { cut, Foreign, LongText } from './foreign.js';
+import { Foreign, LongText } from './foreign.js';
 
 /** The attributes of one resource, before and after, as a diff shows lines. */
-export function AttributeTable({ attributes, label }: { attributes: AttributeView[]; label: string }) {
+export function AttributeTable({ attributes }: { attributes: AttributeView[] }) {
   const changed = attributes.filter(({ change }) => change !== 'same');
   const same = attributes.filter(({ change }) => change === 'same');
   return (
     <div class="attributes">
-      {changed.length > 0 && <Table attributes={changed} label={label} />}
+      {changed.length > 0 && <Table attributes={changed} label="Changes" />}
       {same.length > 0 && (
         <details class="more">
           <summary>{plural(same.length, 'unchanged attribute')}</summary>
-          <Table attributes={same} label={`${label}, unchanged`} />
+          <Table attributes={same} label="Unchanged" />
         </details>
       )}
     </div>
@@ -24,20 +24,19 @@ function Table({ attributes, label }: { attributes: AttributeView[]; label: stri
   const before = attributes.some((attribute) => attribute.before !== undefined);
   const after = attributes.some((attribute) => attribute.after !== undefined) || !before;
   return (
-    <table class={`diff ${before && after ? 'diff-both' : 'diff-one'}`}>
-      <caption class="sr-only">
-        <bdi>{cut(label, 300)}</bdi>
-      </caption>
-      <thead class={before && after ? undefined : 'sr-only'}>
-        <tr>
-          <th scope="col">Attribute</th>
-          {before && <th scope="col">Before</th>}
-          {after && <th scope="col">After</th>}
-        </tr>
-      </thead>
+    <table class={`diff ${before && after ? 'diff-both' : 'diff-one'}`} aria-label={label}>
+      {before && after && (
+        <thead>
+          <tr>
+            <th scope="col">Attribute</th>
+            <th scope="col">Before</th>
+            <th scope="col">After</th>
+          </tr>
+        </thead>
+      )}
       <tbody>
         {attributes.map((attribute) => (
-          <tr class={`diff-${attribute.change}`}>
+          <tr>
             <th scope="row">
               <Foreign text={attribute.path} max={300} />
               {attribute.forcesReplacement && <span class="forces">forces replacement</span>}

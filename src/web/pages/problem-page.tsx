@@ -16,8 +16,14 @@ export interface ProblemPageProps {
 }
 
 const PROBLEMS: Record<ProblemStatus, { title: string; detail: string }> = {
-  400: { title: 'That can’t be understood', detail: 'The address or the form has something in it that makes no sense here.' },
-  403: { title: 'You may not do that', detail: 'Nothing was changed. The form may be too old: reload the page and try again.' },
+  400: {
+    title: 'That can’t be understood',
+    detail: 'The address or the form has something in it that makes no sense here.',
+  },
+  403: {
+    title: 'You may not do that',
+    detail: 'Nothing was changed. The form may be too old: reload the page and try again.',
+  },
   404: {
     title: 'There is nothing here',
     detail: 'It doesn’t exist, it was removed, or it belongs to a repository that you can’t see on GitHub.',
@@ -29,7 +35,8 @@ const PROBLEMS: Record<ProblemStatus, { title: string; detail: string }> = {
   500: { title: 'Something went wrong', detail: 'It is in Signalbox’s log. Try again.' },
   503: {
     title: 'GitHub doesn’t answer',
-    detail: 'What you may see is what GitHub says, so nothing is shown until it answers. You stay signed in: try again in a moment.',
+    detail:
+      'What you may see is what GitHub says, so nothing is shown until it answers. You stay signed in: try again in a moment.',
   },
 };
 
@@ -83,8 +90,8 @@ export function NoClientIdPage({ page }: { page: PageContext }) {
   return (
     <Centered page={page} title="Not set up · Signalbox" heading="Signing in isn’t set up" mark>
       <p>
-        Runs are planned and applied, and reported on GitHub. To show them here, Signalbox has to know who you are: set these
-        two from the settings of its GitHub App, and start it again.
+        Runs are planned and applied, and reported on GitHub. To show them here, Signalbox has to know who you are: set
+        these two from the settings of its GitHub App, and start it again.
       </p>
       <pre class="example">{`GITHUB_CLIENT_ID=…\nGITHUB_CLIENT_SECRET=…`}</pre>
       <p>

@@ -1,6 +1,6 @@
 import type { QueueExplanation } from '../../reports/queue-explanation.js';
-import { plural, stateWords } from '../../reports/words.js';
-import { isHolding } from '../../runs/machine.js';
+import { plural } from '../../reports/words.js';
+import { isHolding, stateTitle } from '../../runs/machine.js';
 import { elapsed } from '../browser/relative-time.js';
 import { runPath } from './addresses.js';
 import { Foreign, Login } from './foreign.js';
@@ -31,8 +31,8 @@ export function QueueWords({ queue, repository, workspace, page }: QueueProps) {
           ) : (
             '.'
           )}{' '}
-          {queue.lock.by === null ? 'An administrator' : `${queue.lock.by} or an administrator`} can unlock it. Until then
-          its runs wait in order.
+          {queue.lock.by === null ? 'An administrator' : `${queue.lock.by} or an administrator`} can unlock it. Until
+          then its runs wait in order.
         </p>
       )}
       {queue.heldFor && (
@@ -65,7 +65,7 @@ function First({
       <a href={runPath(first.run)}>
         <code>{first.run}</code>
       </a>
-      , which is {stateWords(first.state).toLowerCase()} since <Time at={first.since} now={page.now} />.{' '}
+      , which came to {stateTitle(first.state)} <Time at={first.since} now={page.now} />.{' '}
       {first.state === 'needs_confirmation' && (
         <>
           <Login login={first.actor} /> or anybody with write access can apply or discard it.{' '}

@@ -1,6 +1,6 @@
 import type { Child } from 'hono/jsx';
-import type { Access } from '../../signin/access.js';
 import { enumerate, plural } from '../../reports/words.js';
+import type { Access } from '../../signin/access.js';
 import type { PlanView } from '../../terraform/plan-view.js';
 import { runPath } from './addresses.js';
 import { Foreign } from './foreign.js';
@@ -12,7 +12,7 @@ import type { ShownRun } from './shown-run.js';
 /** What this person may do with this run now. `from`: only from then on. */
 export interface OfferedControl {
   control: 'confirm' | 'discard' | 'cancel' | 'force-cancel' | 'comment';
-  from?: Date;
+  from?: Date | undefined;
 }
 
 export interface RunControlsProps {
@@ -125,20 +125,22 @@ function Question({ shown, page, plan }: RunControlsProps) {
   const { run } = shown;
   const lost = (plan?.resources ?? []).filter(({ action }) => action === 'destroy' || action === 'replace');
   return (
-    <div class="question" role="group" aria-labelledby="question">
+    <section class="question" aria-labelledby="question">
       <p id="question" class="question-text">
         <Icon name="alert" tone="danger" />
         <span>
           This {enumerate(losses(shown, plan))}
           {lost.length > 0 && ': '}
-          {lost.slice(0, NAMED).map(({ address }, index): Child => (
-            <>
-              {index > 0 && ', '}
-              <code>
-                <Foreign text={address} max={120} />
-              </code>
-            </>
-          ))}
+          {lost.slice(0, NAMED).map(
+            ({ address }, index): Child => (
+              <>
+                {index > 0 && ', '}
+                <code>
+                  <Foreign text={address} max={120} />
+                </code>
+              </>
+            ),
+          )}
           {lost.length > NAMED && ` and ${lost.length - NAMED} more`}.
         </span>
       </p>
@@ -152,7 +154,7 @@ function Question({ shown, page, plan }: RunControlsProps) {
           Back to the plan
         </a>
       </div>
-    </div>
+    </section>
   );
 }
 
@@ -195,7 +197,7 @@ export function CommentForm({ shown, page }: { shown: ShownRun; page: PageContex
   return (
     <ActionForm page={page} action={`${runPath(shown.run.id)}/comment`} name="comment-form">
       <label for="comment">Comment</label>
-      <textarea id="comment" name="comment" class="form-control" rows={3} maxlength={10_000} required></textarea>
+      <textarea id="comment" name="comment" class="form-control" rows={3} maxlength={5_000} required></textarea>
       <button type="submit" class="btn">
         Add comment
       </button>

@@ -1,6 +1,6 @@
 import type { RunDiagnostic } from '../../db/schema.js';
 import { fileUrl } from './addresses.js';
-import { cut, Foreign } from './foreign.js';
+import { cut, Foreign, LongText } from './foreign.js';
 import { Icon } from './icon.js';
 import type { PageContext } from './page-context.js';
 import type { RepositoryName, ShownRun } from './shown-run.js';
@@ -63,11 +63,8 @@ function Diagnostic({ diagnostic, sha, repository, page }: DiagnosticProps) {
         <p class="diagnostic-place">
           {file !== undefined && (
             <a href={fileUrl(page.githubUrl, repository, { sha, path: file, startLine, endLine })}>
-              <Icon name="file" />{' '}
-              <bdi>
-                {cut(file, 300)}
-                {startLine !== undefined && `:${startLine}`}
-              </bdi>
+              <Icon name="file" /> <Foreign text={file} max={300} />
+              {startLine !== undefined && `:${startLine}`}
             </a>
           )}
           {address !== undefined && (
@@ -81,7 +78,11 @@ function Diagnostic({ diagnostic, sha, repository, page }: DiagnosticProps) {
         </p>
       )}
       {snippet && <CodeLines snippet={snippet} />}
-      {detail.trim() !== '' && <p class="diagnostic-detail">{cut(detail.trim(), 4_000)}</p>}
+      {detail.trim() !== '' && (
+        <div class="diagnostic-detail">
+          <LongText text={detail.trim()} characters={1_500} lines={30} />
+        </div>
+      )}
     </article>
   );
 }

@@ -17,8 +17,8 @@ export function RunFacts({ shown, page }: { shown: ShownRun; page: PageContext }
       </h2>
       <dl>
         <Fact name="Trigger">
-          <Icon name={triggerIcon(run.trigger)} tone="muted" /> {triggerWord(run.trigger)} by <Login login={run.actor} />{' '}
-          <Time at={run.created_at} now={page.now} />
+          <Icon name={triggerIcon(run.trigger)} tone="muted" /> {triggerWord(run.trigger)} by{' '}
+          <Login login={run.actor} /> <Time at={run.created_at} now={page.now} />
         </Fact>
         <Fact name="Commit">
           <CommitLink sha={run.commit_sha} repository={repository} page={page} />{' '}
@@ -45,7 +45,9 @@ export function RunFacts({ shown, page }: { shown: ShownRun; page: PageContext }
           </Fact>
         )}
         {run.confirmed_by !== null && (
-          <Fact name="Confirmed by">{run.confirmed_by === 'auto-apply' ? 'auto-apply' : <Login login={run.confirmed_by} />}</Fact>
+          <Fact name="Confirmed by">
+            {run.confirmed_by === 'auto-apply' ? 'auto-apply' : <Login login={run.confirmed_by} />}
+          </Fact>
         )}
         <Fact name="Workspace">
           <a href={workspacePath(repository, workspace.name)}>
@@ -72,9 +74,17 @@ export function RunFacts({ shown, page }: { shown: ShownRun; page: PageContext }
         )}
         {run.superseded_by !== null && (
           <Fact name="Superseded by">
-            <a href={runPath(run.superseded_by)}>
-              <code>{run.superseded_by}</code>
-            </a>
+            <RunLink run={run.superseded_by} />
+          </Fact>
+        )}
+        {shown.appliedAs !== undefined && (
+          <Fact name="Applied as">
+            <RunLink run={shown.appliedAs} />
+          </Fact>
+        )}
+        {shown.newest !== undefined && shown.newest !== run.id && shown.newest !== run.superseded_by && (
+          <Fact name="Newest run">
+            <RunLink run={shown.newest} />
           </Fact>
         )}
         {shown.githubCheckRun !== undefined && (
@@ -86,6 +96,14 @@ export function RunFacts({ shown, page }: { shown: ShownRun; page: PageContext }
         )}
       </dl>
     </section>
+  );
+}
+
+function RunLink({ run }: { run: string }) {
+  return (
+    <a href={runPath(run)}>
+      <code>{run}</code>
+    </a>
   );
 }
 

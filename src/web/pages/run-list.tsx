@@ -10,7 +10,15 @@ import { StateWord } from './state.js';
 import { Time } from './time.js';
 
 /** Runs of one workspace, as GitHub lists those of a workflow. */
-export function RunList({ runs, repository, page }: { runs: ListedRun[]; repository: RepositoryName; page: PageContext }) {
+export function RunList({
+  runs,
+  repository,
+  page,
+}: {
+  runs: ListedRun[];
+  repository: RepositoryName;
+  page: PageContext;
+}) {
   return (
     <ul>
       {runs.map((run) => (

@@ -181,7 +181,7 @@ function Resource({ resource, keep, drift }: { resource: ResourceView; keep: str
   return (
     <details class="resource" data-keep={keep}>
       <summary>{head}</summary>
-      <AttributeTable attributes={attributes} label={address} />
+      <AttributeTable attributes={attributes} />
     </details>
   );
 }
@@ -209,7 +209,6 @@ function Output({ output }: { output: OutputView }) {
         </code>
       </summary>
       <AttributeTable
-        label={name}
         attributes={[
           {
             path: name,

@@ -23,7 +23,9 @@ export function RunProgressRegion({ shown, page }: { shown: ShownRun; page: Page
       {run.state === 'pending' && explanation && (
         <QueueWords queue={explanation} repository={repository} workspace={run.settings.name} page={page} />
       )}
-      {run.progress && <ApplyProgress progress={run.progress} running={run.state === 'applying'} failed={failedOf(run)} />}
+      {run.progress && (
+        <ApplyProgress progress={run.progress} running={run.state === 'applying'} failed={failedOf(run)} />
+      )}
     </section>
   );
 }
@@ -83,7 +85,11 @@ function ApplyProgress({ progress, running, failed }: { progress: RunProgress; r
           <Line address={address} icon={<Icon name="x-circle-fill" tone="danger" />} word="failed" />
         ))}
         {(progress.unsaved ?? []).map((address) => (
-          <Line address={address} icon={<Icon name="alert" tone="danger" />} word="done, but not in the state on record" />
+          <Line
+            address={address}
+            icon={<Icon name="alert" tone="danger" />}
+            word="done, but not in the state on record"
+          />
         ))}
         {progress.inFlight.map((address) => (
           <Line
@@ -96,9 +102,7 @@ function ApplyProgress({ progress, running, failed }: { progress: RunProgress; r
       </ul>
       {done.length > (running ? DONE_SHOWN : 0) && (
         <details class="more" data-keep="progress-done">
-          <summary>
-            {running ? `${done.length - DONE_SHOWN} more done` : `${done.length} done`}
-          </summary>
+          <summary>{running ? `${done.length - DONE_SHOWN} more done` : `${done.length} done`}</summary>
           <ul class="apply-list">{done.slice(running ? DONE_SHOWN : 0).map(doneLine)}</ul>
         </details>
       )}

@@ -72,7 +72,11 @@ function Happened({
   over: boolean;
   page: PageContext;
 }) {
-  const words = WORDS[event.type] ?? { icon: 'dot-fill', tone: 'muted', text: cut(event.type.replaceAll('_', ' '), 60) };
+  const words = WORDS[event.type] ?? {
+    icon: 'dot-fill',
+    tone: 'muted',
+    text: cut(event.type.replaceAll('_', ' '), 60),
+  };
   const impersonal = /^[A-Z]/.test(words.text);
   const under = ['planning', 'applying'].includes(event.state) && event.type.endsWith('started');
   return (
@@ -89,9 +93,7 @@ function Happened({
           </>
         )}{' '}
         <Time at={event.at} now={page.now} />
-        {next && under && (
-          <span class="took">, took {elapsed(next.at.getTime() - event.at.getTime())}</span>
-        )}
+        {next && under && <span class="took">, took {elapsed(next.at.getTime() - event.at.getTime())}</span>}
         {!next && !over && under && (
           <span class="took">
             , <span data-since={event.at.toISOString()}>{elapsed(page.now.getTime() - event.at.getTime())}</span> so far
@@ -126,7 +128,7 @@ function Comment({ event, page }: { event: RunEvent; page: PageContext }) {
 }
 
 function isComment({ type }: RunEvent): boolean {
-  return type === 'commented' || type === 'comment';
+  return type === 'comment';
 }
 
 /** The next event that brought the run into another state. */

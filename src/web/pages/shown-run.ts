@@ -39,6 +39,10 @@ export interface ShownRun {
   timeline: RunEvent[];
   /** Of a pending run only. */
   explanation: QueueExplanation | undefined;
-  /** On GitHub. */
+  /** Of its newest check run, on GitHub. */
   githubCheckRun: number | undefined;
+  /** The newest run in which the plan of this speculative one was to be applied. */
+  appliedAs?: string | undefined;
+  /** The newest one of its kind: this one, or one that came after it. */
+  newest?: string | undefined;
 }

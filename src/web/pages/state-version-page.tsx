@@ -1,12 +1,10 @@
 import type { Workspace } from '../../db/schema.js';
 import { plural } from '../../reports/words.js';
-import type { ValueView } from '../../terraform/plan-view.js';
 import { repositoryListPath, runPath, workspacePath } from './addresses.js';
 import { cut, Foreign } from './foreign.js';
 import { Layout } from './layout.js';
 import type { PageContext } from './page-context.js';
 import { Blank } from './parts.js';
-import { Value } from './plan-attributes.js';
 import type { RepositoryName } from './shown-run.js';
 import { Time } from './time.js';
 import type { ListedStateVersion } from './workspace-page.js';
@@ -16,15 +14,18 @@ export interface StateVersionPageProps {
   workspace: Pick<Workspace, 'name'>;
   repository: RepositoryName;
   version: ListedStateVersion & { lineage: string };
-  terraformVersion: string;
-  /** Addresses of resource instances. */
-  resources: string[];
-  outputs: { name: string; value: ValueView }[];
+  contents: {
+    terraformVersion: string;
+    /** By address, without the index of an instance. */
+    resources: { address: string; instances: number }[];
+    outputs: { name: string; type: string; sensitive: boolean }[];
+  };
 }
 
-/** What one state version holds: which resources and outputs, and no attribute of them. */
+/** What one state version holds: which resources and outputs, and no value of them. */
 export function StateVersionPage(props: StateVersionPageProps) {
-  const { page, workspace, repository, version, terraformVersion, resources, outputs } = props;
+  const { page, workspace, repository, version } = props;
+  const { terraformVersion, resources, outputs } = props.contents;
   const address = workspacePath(repository, workspace.name);
   return (
     <Layout
@@ -41,8 +42,9 @@ export function StateVersionPage(props: StateVersionPageProps) {
           State version <span class="quiet">{version.serial}</span>
         </h1>
         <p class="quiet page-subtitle">
-          Written <Time at={version.created_at} now={page.now} /> by <a href={runPath(version.run_id)}>{version.run_id}</a>{' '}
-          with Terraform {cut(terraformVersion, 40)}, lineage <code>{cut(version.lineage, 60)}</code>
+          Written <Time at={version.created_at} now={page.now} /> by{' '}
+          <a href={runPath(version.run_id)}>{version.run_id}</a> with Terraform {cut(terraformVersion, 40)}, lineage{' '}
+          <code>{cut(version.lineage, 60)}</code>
         </p>
         <section class="box" aria-labelledby="resources-title">
           <h2 id="resources-title" class="box-head">
@@ -54,11 +56,12 @@ export function StateVersionPage(props: StateVersionPageProps) {
             </Blank>
           ) : (
             <ul aria-label={plural(resources.length, 'resource')}>
-              {resources.map((address) => (
+              {resources.map((resource) => (
                 <li class="box-row resource-line">
                   <code class="address">
-                    <Foreign text={address} max={500} />
+                    <Foreign text={resource.address} max={500} />
                   </code>
+                  {resource.instances !== 1 && <span class="counter">{resource.instances}</span>}
                 </li>
               ))}
             </ul>
@@ -69,20 +72,19 @@ export function StateVersionPage(props: StateVersionPageProps) {
             <h2 id="outputs-title" class="box-head">
               Outputs <span class="counter">{outputs.length}</span>
             </h2>
-            <table class="diff diff-one">
-              <tbody>
-                {outputs.map(({ name, value }) => (
-                  <tr>
-                    <th scope="row">
-                      <Foreign text={name} max={300} />
-                    </th>
-                    <td>
-                      <Value value={value} />
-                    </td>
-                  </tr>
-                ))}
-              </tbody>
-            </table>
+            <ul>
+              {outputs.map(({ name, type, sensitive }) => (
+                <li class="box-row">
+                  <code>
+                    <Foreign text={name} max={300} />
+                  </code>{' '}
+                  <span class="quiet">
+                    <Foreign text={type} max={200} />
+                  </span>{' '}
+                  {sensitive && <span class="label">Sensitive</span>}
+                </li>
+              ))}
+            </ul>
           </section>
         )}
       </div>

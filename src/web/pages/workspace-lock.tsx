@@ -24,7 +24,19 @@ export function LockBanner({ page, workspace, repository, mayUnlock, address }: 
   return (
     <div class="locks">
       {at !== null && (
-        <Banner tone="attention" icon="lock">
+        <Banner
+          tone="attention"
+          icon="lock"
+          action={
+            mayUnlock && (
+              <ActionForm page={page} action={`${address}/unlock`}>
+                <button type="submit" class="btn">
+                  Unlock
+                </button>
+              </ActionForm>
+            )
+          }
+        >
           <p>
             <Login login={by} /> locked this workspace <Time at={at} now={page.now} />
             {run !== null && (
@@ -39,13 +51,6 @@ export function LockBanner({ page, workspace, repository, mayUnlock, address }: 
             {reason ? ':' : '.'} {reason && <Foreign text={reason} max={500} />}
           </p>
           <p class="quiet">No run starts until it is unlocked. A run that has begun goes on to its end.</p>
-          {mayUnlock && (
-            <ActionForm page={page} action={`${address}/unlock`}>
-              <button type="submit" class="btn">
-                Unlock
-              </button>
-            </ActionForm>
-          )}
         </Banner>
       )}
       {held !== null && (

@@ -22,9 +22,9 @@ import { LockBanner, LockForm } from './workspace-lock.js';
 /** One setting, and where it comes from. */
 export interface ShownSetting {
   /** As signalbox.yml calls it. */
-  name: string;
-  value: string;
-  origin: { file: string; line: number; sha: string } | 'default' | 'discovered';
+  key: string;
+  value: string | boolean | string[];
+  origin: { file: string; line: number } | 'default' | 'discovered' | 'unknown';
 }
 
 export type ListedStateVersion = Pick<StateVersion, 'id' | 'run_id' | 'serial' | 'resources' | 'created_at'>;
@@ -38,8 +38,15 @@ export interface WorkspacePageProps {
   filter: { q?: string | undefined; state?: RunState | undefined };
   latestCompleted: string | undefined;
   /** Who has the workspace, and who waits for it, in order. */
-  queue: { holder: ListedRun | undefined; pending: ListedRun[]; explanation: QueueExplanation | undefined };
-  settings: ShownSetting[];
+  queue: {
+    holder: ListedRun | undefined;
+    /** The first of those that wait. */
+    pending: ListedRun[];
+    pendingCount: number;
+    explanation: QueueExplanation | undefined;
+  };
+  /** With the commit that they were read at, where that is known. */
+  settings: { sha: string | undefined; settings: ShownSetting[] };
   stateVersions: Listing<ListedStateVersion>;
   /** Whoever locked it, and admins. */
   mayUnlock: boolean;
@@ -105,8 +112,8 @@ export function WorkspacePage(props: WorkspacePageProps) {
                 ) : (
                   <Blank icon="play" title="No runs yet">
                     <p>
-                      Push a change of <Code text={workspace.directory} /> to <Code text={workspace.branch} />, open a pull
-                      request{access === 'read' ? '.' : ', or queue a plan by hand.'}
+                      Push a change of <Code text={workspace.directory} /> to <Code text={workspace.branch} />, open a
+                      pull request{access === 'read' ? '.' : ', or queue a plan by hand.'}
                     </p>
                   </Blank>
                 )}
@@ -180,9 +187,7 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
               </a>
             </div>
             <div class="list-when">
-              <span>
-                {run === queue.holder ? 'has the workspace' : index === (queue.holder ? 1 : 0) ? 'next' : `${index + (queue.holder ? 0 : 1)}.`}
-              </span>
+              <span>{run === queue.holder ? 'has the workspace' : place(index - (queue.holder ? 1 : 0))}</span>
               <span>
                 <Icon name="person" /> <Foreign text={run.actor} max={40} />
               </span>
@@ -190,32 +195,32 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
           </li>
         ))}
       </ol>
+      {queue.pendingCount > queue.pending.length && (
+        <p class="quiet">And {queue.pendingCount - queue.pending.length} more.</p>
+      )}
     </section>
   );
 }
 
-function Settings({ settings, repository, page }: WorkspacePageProps) {
+/** In the queue, from 0. */
+function place(index: number): string {
+  return index === 0 ? 'next' : `number ${index + 1}`;
+}
+
+function Settings({ settings: { sha, settings }, repository, page }: WorkspacePageProps) {
   return (
     <section aria-labelledby="settings-title">
       <h2 id="settings-title" class="side-title">
         Settings
       </h2>
       <dl class="settings">
-        {settings.map(({ name, value, origin }) => (
+        {settings.map(({ key, value, origin }) => (
           <div>
-            <dt>{name}</dt>
+            <dt>{key}</dt>
             <dd>
-              <Code text={value} max={300} />
+              {String(value) === '' ? <span class="quiet">none</span> : <Code text={words(value)} max={300} />}
               <span class="origin">
-                {typeof origin === 'string' ? (
-                  origin
-                ) : (
-                  <a
-                    href={fileUrl(page.githubUrl, repository, { sha: origin.sha, path: origin.file, startLine: origin.line })}
-                  >
-                    {origin.file.split('/').at(-1)}:{origin.line}
-                  </a>
-                )}
+                <SettingOrigin origin={origin} sha={sha} repository={repository} page={page} />
               </span>
             </dd>
           </div>
@@ -223,6 +228,27 @@ function Settings({ settings, repository, page }: WorkspacePageProps) {
       </dl>
     </section>
   );
+}
+
+function words(value: ShownSetting['value']): string {
+  return Array.isArray(value) ? value.join(', ') : String(value);
+}
+
+interface SettingOriginProps {
+  origin: ShownSetting['origin'];
+  sha: string | undefined;
+  repository: RepositoryName;
+  page: PageContext;
+}
+
+/** The line of the file that says so, on GitHub; or why there is none. */
+function SettingOrigin({ origin, sha, repository, page }: SettingOriginProps) {
+  if (origin === 'unknown') return <>known at the next push</>;
+  if (typeof origin === 'string') return <>{origin}</>;
+  const { file, line } = origin;
+  const place = `${file.split('/').at(-1)}:${line}`;
+  if (sha === undefined) return <>{place}</>;
+  return <a href={fileUrl(page.githubUrl, repository, { sha, path: file, startLine: line })}>{place}</a>;
 }
 
 function StateVersions({

@@ -34,7 +34,15 @@ export interface WorkspacesPageProps {
 }
 
 /** Every workspace that this person may see: what runs or waits for somebody comes first. */
-export function WorkspacesPage({ page, listing, filter, repositories, installed, installUrl, notice }: WorkspacesPageProps) {
+export function WorkspacesPage({
+  page,
+  listing,
+  filter,
+  repositories,
+  installed,
+  installUrl,
+  notice,
+}: WorkspacesPageProps) {
   const { q, state, repository } = filter;
   const filtered = Boolean(q || state || repository);
   return (
@@ -151,8 +159,8 @@ function NoWorkspace() {
   return (
     <Blank icon="stack" title="No workspaces yet">
       <p>
-        Every directory with a root module becomes a workspace by itself at the first push to the default branch. To name
-        them yourself, commit <code>.github/signalbox.yml</code>:
+        Every directory with a root module becomes a workspace by itself at the first push to the default branch. To
+        name them yourself, commit <code>.github/signalbox.yml</code>:
       </p>
       <pre class="example">{EXAMPLE}</pre>
       <p>Then push, or open a pull request that changes one of them: its plan appears here and on GitHub.</p>
@@ -164,8 +172,8 @@ function NoInstallation({ installUrl }: { installUrl: string | undefined }) {
   return (
     <Blank icon="mark-github" title="Install the GitHub App first">
       <p>
-        Signalbox shows the workspaces of repositories in which its GitHub App is installed and that you can see. It isn’t
-        installed in any of yours.
+        Signalbox shows the workspaces of repositories in which its GitHub App is installed and that you can see. It
+        isn’t installed in any of yours.
       </p>
       {installUrl && (
         <p>

@@ -119,11 +119,17 @@ export const plan: PlanView = {
       attributes: [
         attribute(
           'policy',
-          JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: ['s3:*'], Resource: '*' }] }, null, 2),
+          JSON.stringify(
+            { Version: '2012-10-17', Statement: [{ Effect: 'Allow', Action: ['s3:*'], Resource: '*' }] },
+            null,
+            2,
+          ),
           JSON.stringify(
             {
               Version: '2012-10-17',
-              Statement: [{ Effect: 'Allow', Action: ['s3:GetObject', 's3:PutObject'], Resource: 'arn:aws:s3:::acme/*' }],
+              Statement: [
+                { Effect: 'Allow', Action: ['s3:GetObject', 's3:PutObject'], Resource: 'arn:aws:s3:::acme/*' },
+              ],
             },
             null,
             2,
@@ -139,14 +145,21 @@ export const plan: PlanView = {
         { path: 'id', change: 'add', after: { kind: 'unknown' }, forcesReplacement: false },
       ],
     }),
-    resource({ address: 'module.vpc.aws_route_table_association.private[2]', attributes: [attribute('subnet_id', undefined, '"x"')] }),
+    resource({
+      address: 'module.vpc.aws_route_table_association.private[2]',
+      attributes: [attribute('subnet_id', undefined, '"x"')],
+    }),
     resource({ address: 'data.aws_ami.bastion', action: 'read' }),
     resource({ address: 'aws_vpc.main', action: 'move', movedFrom: 'aws_vpc.this' }),
     resource({ address: 'aws_s3_bucket.logs', action: 'import', imported: 'acme-logs' }),
     resource({ address: 'aws_key_pair.old', action: 'forget' }),
   ],
   drift: [
-    resource({ address: 'aws_instance.web', action: 'update', attributes: [attribute('tags.Owner', '"platform"', '"alice"')] }),
+    resource({
+      address: 'aws_instance.web',
+      action: 'update',
+      attributes: [attribute('tags.Owner', '"platform"', '"alice"')],
+    }),
   ],
   outputs: [
     {
@@ -159,7 +172,16 @@ export const plan: PlanView = {
   ],
 };
 
-export const summary = planSummary({ add: 2, change: 1, destroy: 1, replace: 1, import: 1, move: 1, forget: 1, outputs: 2 });
+export const summary = planSummary({
+  add: 2,
+  change: 1,
+  destroy: 1,
+  replace: 1,
+  import: 1,
+  move: 1,
+  forget: 1,
+  outputs: 2,
+});
 
 export function runPage(overrides: Partial<RunPageProps> = {}): RunPageProps {
   return {
@@ -186,7 +208,10 @@ function Stub({ name }: { name: string }) {
 }
 
 export function listedRun(overrides: Partial<ListedRun> = {}): ListedRun {
-  return { ...recordedRun({ state: 'applied', plan_summary: summary, ended_at: new Date('2026-11-24T09:04:00Z') }), ...overrides };
+  return {
+    ...recordedRun({ state: 'applied', plan_summary: summary, ended_at: new Date('2026-11-24T09:04:00Z') }),
+    ...overrides,
+  };
 }
 
 export function listedWorkspace(overrides: Partial<ListedWorkspace> = {}): ListedWorkspace {
@@ -202,20 +227,26 @@ export function workspacePage(overrides: Partial<WorkspacePageProps> = {}): Work
     runs: { rows: [listedRun()], newer: undefined, older: undefined },
     filter: {},
     latestCompleted: 'run-9BvRt4KpWmXc2LdQ',
-    queue: { holder: undefined, pending: [], explanation: undefined },
-    settings: [
-      {
-        name: 'directory',
-        value: 'infra/network',
-        origin: { file: '.github/signalbox.yml', line: 3, sha: '1234567890abcdef1234567890abcdef12345678' },
-      },
-      { name: 'branch', value: 'main', origin: 'default' },
-      { name: 'auto-apply', value: 'false', origin: 'default' },
-      { name: 'apply-requirements', value: 'mergeable, undiverged', origin: 'default' },
-    ],
+    queue: { holder: undefined, pending: [], pendingCount: 0, explanation: undefined },
+    settings: {
+      sha: '1234567890abcdef1234567890abcdef12345678',
+      settings: [
+        { key: 'directory', value: 'infra/network', origin: { file: '.github/signalbox.yml', line: 3 } },
+        { key: 'branch', value: 'main', origin: 'default' },
+        { key: 'auto-apply', value: false, origin: 'default' },
+        { key: 'trigger-patterns', value: [], origin: 'default' },
+        { key: 'apply-requirements', value: ['mergeable', 'undiverged'], origin: 'default' },
+      ],
+    },
     stateVersions: {
       rows: [
-        { id: 8, run_id: 'run-9BvRt4KpWmXc2LdQ', serial: 8, resources: 14, created_at: new Date('2026-11-24T09:04:00Z') },
+        {
+          id: 8,
+          run_id: 'run-9BvRt4KpWmXc2LdQ',
+          serial: 8,
+          resources: 14,
+          created_at: new Date('2026-11-24T09:04:00Z'),
+        },
       ],
       newer: undefined,
       older: undefined,
