@@ -10,7 +10,8 @@ const allowed = {
   git: [],
   workspaces: ['^src/git/', '^src/queue/outbox\\.ts$', '^src/runs/next\\.ts$'],
   queue: [],
-  runs: ['^src/queue/outbox\\.ts$'],
+  runs: ['^src/queue/outbox\\.ts$', '^src/terraform/plan-view\\.ts$'],
+  live: ['^src/runs/', '^src/terraform/colour\\.ts$', '^src/signin/access\\.ts$'],
   recovery: ['^src/runs/', '^src/workspaces/lock\\.ts$', '^src/state/saved-state\\.ts$'],
   state: ['^src/terraform/state-file\\.ts$'],
   worker: [
