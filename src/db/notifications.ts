@@ -4,7 +4,7 @@ import pg from 'pg';
 import type { Db, Tx } from './pool.js';
 
 /** What a process may want to be woken for. Being woken is a hint: whoever listens also looks now and then. */
-export type Topic = 'deliveries' | 'outbox' | 'runs' | 'git_tokens' | 'missed';
+export type Topic = 'deliveries' | 'outbox' | 'runs' | 'git_tokens' | 'missed' | 'outputs';
 
 const CHANNEL = 'signalbox';
 const RECONNECT_MS = 1_000;
@@ -103,7 +103,7 @@ export class Notifications {
 
   /** What was sent while nobody listened is lost: everyone looks once. */
   #wakeAll(): void {
-    for (const topic of ['deliveries', 'outbox', 'runs', 'git_tokens', 'missed'] satisfies Topic[])
+    for (const topic of ['deliveries', 'outbox', 'runs', 'git_tokens', 'missed', 'outputs'] satisfies Topic[])
       this.#emitter.emit(topic, '');
   }
 }

@@ -1,0 +1,1 @@
+export type Access = 'read' | 'write' | 'admin';
