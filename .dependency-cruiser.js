@@ -17,7 +17,8 @@ const allowed = {
     '^src/signin/access\\.ts$',
   ],
   queue: [],
-  runs: ['^src/queue/outbox\\.ts$', '^src/signin/access\\.ts$'],
+  runs: ['^src/queue/outbox\\.ts$', '^src/signin/access\\.ts$', '^src/terraform/plan-view\\.ts$'],
+  live: ['^src/runs/', '^src/terraform/colour\\.ts$', '^src/signin/access\\.ts$'],
   recovery: ['^src/runs/', '^src/workspaces/lock\\.ts$', '^src/state/saved-state\\.ts$'],
   state: ['^src/terraform/state-file\\.ts$'],
   worker: [

@@ -210,6 +210,18 @@ export interface RunDiagnostic {
   file?: string;
   startLine?: number;
   endLine?: number;
+  snippet?: RunSnippet;
+}
+
+/** The code that a diagnostic speaks of: 20 lines and 4 KiB of it at most, secrets masked. */
+export interface RunSnippet {
+  code: string;
+  /** The first line's number, from 1. */
+  startLine: number;
+  /** What to point at, as offsets in `code` (UTF-16, as JavaScript counts); equal ones: nothing. */
+  highlight: [start: number, end: number];
+  /** The block that it is in, like `resource "x" "y"`. */
+  context?: string;
 }
 
 /** One thing in which a fresh plan differs from the reviewed one. */

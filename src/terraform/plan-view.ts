@@ -1,6 +1,23 @@
-/** A plan as a reviewer wants it. */
+import { setImmediate } from 'node:timers/promises';
+import { createMask, isMaskable, type Mask } from '../variables/masking.js';
+import { reasonText } from './action-reason.js';
+import {
+  type AttributeView,
+  attributeViews,
+  collectTexts,
+  sidesOf,
+  type ValueView,
+  wholeView,
+} from './attribute-views.js';
+import { parseExactly } from './exact-numbers.js';
+import { isObject, type Json } from './marked-value.js';
+
+export type { AttributeView, ValueView };
+
+/** A plan as people read it: nothing sensitive is in it. */
 export interface PlanView {
   resources: ResourceView[];
+  /** What was changed outside of Terraform. `destroy`: it is gone. */
   drift: ResourceView[];
   outputs: OutputView[];
 }
@@ -9,26 +26,196 @@ export interface ResourceView {
   address: string;
   action: 'destroy' | 'replace' | 'update' | 'create' | 'read' | 'move' | 'import' | 'forget';
   movedFrom?: string;
+  /** The id that it is imported by; `true` when that isn't known yet. */
   imported?: string | true;
+  /** A remainder of an earlier replacement, by its key. */
   deposed?: string;
-  /** Words for Terraform's `action_reason`. */
+  /** Why Terraform does this, in a sentence. */
   reason?: string;
   attributes: AttributeView[];
 }
-
-export interface AttributeView {
-  path: string;
-  change: 'add' | 'remove' | 'change' | 'same';
-  before?: ValueView;
-  after?: ValueView;
-  forcesReplacement: boolean;
-}
-
-export type ValueView = { kind: 'value'; text: string } | { kind: 'sensitive' } | { kind: 'unknown' };
 
 export interface OutputView {
   name: string;
   action: 'create' | 'update' | 'destroy';
   before?: ValueView;
   after?: ValueView;
+}
+
+const ORDER: ResourceView['action'][] = ['destroy', 'replace', 'update', 'create', 'read', 'move', 'import', 'forget'];
+
+/**
+ * Reads `terraform show -json` of a plan. Sensitive is what Terraform marks before or after the change, and, because
+ * providers copy values into attributes that nobody marks, any text that equals or contains such a value or that of a
+ * sensitive variable.
+ *
+ * Cost: about 0.2 s for 2,000 resources of 2 KiB, and twice that when each has a secret of its own; 0.04 s of it is parsing. Measured on
+ * Node 20.
+ */
+export function viewPlan(planJson: string): PlanView {
+  const work = reading(planJson);
+  for (;;) {
+    const step = work.next();
+    if (step.done) return step.value;
+  }
+}
+
+/** How long one piece of the work may take before others have their turn, in ms. */
+const TURN_MS = 10;
+
+/** The same, in pieces between which others have their turn. Parsing is one piece: 8 ms for each MiB. */
+export async function viewPlanInTurns(planJson: string): Promise<PlanView> {
+  const work = reading(planJson);
+  for (let since = performance.now(); ; ) {
+    const step = work.next();
+    if (step.done) return step.value;
+    if (performance.now() - since < TURN_MS) continue;
+    await setImmediate();
+    since = performance.now();
+  }
+}
+
+function* reading(planJson: string): Generator<void, PlanView> {
+  const parsed = parseExactly(planJson);
+  yield;
+  const plan = isObject(parsed) ? parsed : {};
+  const secrets = new Set<string>();
+  const collect = (text: string) => {
+    if (isMaskable(text)) secrets.add(text);
+  };
+  collectVariables(plan, collect);
+  const view: PlanView = { resources: [], drift: [], outputs: [] };
+  for (const entry of changesOf(plan.resource_changes)) {
+    view.resources.push(...resourceView(entry, collect));
+    yield;
+  }
+  for (const entry of changesOf(plan.resource_drift)) {
+    view.drift.push(...resourceView(entry, collect).filter(isDrift));
+    yield;
+  }
+  for (const [name, change] of Object.entries(isObject(plan.output_changes) ? plan.output_changes : {})) {
+    if (isObject(change)) view.outputs.push(...outputView(name, change, collect));
+    yield;
+  }
+  view.resources.sort(byActionAndAddress);
+  view.drift.sort(byActionAndAddress);
+  yield* hiding(view, secrets);
+  return view;
+}
+
+function changesOf(list: unknown): (Json & { change: Json })[] {
+  if (!Array.isArray(list)) return [];
+  return list.filter((entry): entry is Json & { change: Json } => isObject(entry) && isObject(entry.change));
+}
+
+function resourceView(entry: Json & { change: Json }, collect: (secret: string) => void): ResourceView[] {
+  const { change, deposed, previous_address: from } = entry;
+  const address = String(entry.address);
+  const sides = sidesOf(change, collect);
+  const movedFrom = typeof from === 'string' && from !== address ? from : undefined;
+  const imported = importedBy(change.importing);
+  const actions = Array.isArray(change.actions) ? change.actions : [];
+  const action = actionOf(actions, movedFrom, imported);
+  if (action === undefined) return [];
+  const [before, after] = sides;
+  const keeps = actions.length > 1 && actions.includes('forget');
+  const reason = [
+    reasonText(entry.action_reason),
+    keeps && 'The old object stays as it is, and Terraform no longer manages it.',
+  ];
+  const reasons = reason.filter(Boolean).join(' ');
+  return [
+    {
+      address,
+      action,
+      ...(movedFrom !== undefined && { movedFrom }),
+      ...(imported !== undefined && { imported }),
+      ...(typeof deposed === 'string' && { deposed }),
+      ...(reasons !== '' && { reason: reasons }),
+      attributes: attributeViews(before, action === 'forget' ? before : after, change.replace_paths),
+    },
+  ];
+}
+
+function actionOf(
+  actions: unknown[],
+  movedFrom: string | undefined,
+  imported: string | true | undefined,
+): ResourceView['action'] | undefined {
+  if (actions.length > 1) return 'replace';
+  switch (actions[0]) {
+    case 'delete':
+      return 'destroy';
+    case 'create':
+    case 'update':
+    case 'read':
+    case 'forget':
+      return actions[0];
+    default:
+      return imported !== undefined ? 'import' : movedFrom !== undefined ? 'move' : undefined;
+  }
+}
+
+function importedBy(importing: unknown): string | true | undefined {
+  if (!isObject(importing)) return undefined;
+  return typeof importing.id === 'string' && importing.id !== '' ? importing.id : true;
+}
+
+/** Terraform lists moves here as well. */
+function isDrift({ action, attributes }: ResourceView): boolean {
+  return action === 'destroy' || attributes.some(({ change }) => change !== 'same');
+}
+
+function outputView(name: string, change: Json, collect: (secret: string) => void): OutputView[] {
+  const [before, after] = sidesOf(change, collect);
+  const [first] = Array.isArray(change.actions) ? change.actions : [];
+  const action = first === 'delete' ? 'destroy' : first === 'create' || first === 'update' ? first : undefined;
+  if (action === undefined) return [];
+  const old = wholeView(before);
+  const fresh = wholeView(after);
+  return [{ name, action, ...(old && { before: old }), ...(fresh && { after: fresh }) }];
+}
+
+function collectVariables({ variables, configuration }: Json, collect: (secret: string) => void): void {
+  const root = isObject(configuration) ? configuration.root_module : undefined;
+  const declared = isObject(root) && isObject(root.variables) ? root.variables : {};
+  for (const [name, declaration] of Object.entries(declared)) {
+    if (!isObject(declaration) || declaration.sensitive !== true) continue;
+    collectTexts(declaration.default, 0, collect);
+    const given = isObject(variables) ? variables[name] : undefined;
+    if (isObject(given)) collectTexts(given.value, 0, collect);
+  }
+}
+
+function* hiding(view: PlanView, secrets: Set<string>): Generator<void> {
+  if (secrets.size === 0) return;
+  const mask = createMask([...secrets]);
+  yield;
+  for (const resource of [...view.resources, ...view.drift]) {
+    for (const attribute of resource.attributes) hideIn(attribute, mask);
+    if (typeof resource.imported === 'string') resource.imported = mask.mask(resource.imported);
+    yield;
+  }
+  for (const output of view.outputs) hideIn(output, mask);
+}
+
+function hideIn(holder: { before?: ValueView; after?: ValueView }, mask: Mask): void {
+  for (const side of ['before', 'after'] as const) {
+    const value = holder[side];
+    if (value?.kind !== 'value') continue;
+    const text = mask.mask(value.text);
+    if (text !== value.text) holder[side] = /^"?\*+"?$/.test(text) ? { kind: 'sensitive' } : { kind: 'value', text };
+  }
+}
+
+function byActionAndAddress(a: ResourceView, b: ResourceView): number {
+  return (
+    ORDER.indexOf(a.action) - ORDER.indexOf(b.action) ||
+    compare(a.address, b.address) ||
+    compare(a.deposed ?? '', b.deposed ?? '')
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

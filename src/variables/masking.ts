@@ -36,10 +36,7 @@ export function isMaskable(value: string): boolean {
 export function createMask(values: readonly string[]): Mask {
   const patterns = new Patterns(values.filter(isMaskable).flatMap(parts).flatMap(forms));
   return {
-    mask: (text) => {
-      const stream = new Stream(patterns);
-      return stream.push(text) + stream.end();
-    },
+    mask: (text) => new Stream(patterns).end(text),
     stream: () => new Stream(patterns),
   };
 }
@@ -58,8 +55,8 @@ class Stream implements MaskStream {
     return this.#advance(this.#held + chunk, false);
   }
 
-  end(): string {
-    return this.#advance(this.#held, true);
+  end(rest = ''): string {
+    return this.#advance(this.#held + rest, true);
   }
 
   #advance(text: string, isLast: boolean): string {
@@ -103,6 +100,7 @@ class Patterns {
   /** The length of the longest secret that begins there, or 'undecided' if more text could make it a longer one. */
   matchAt(text: string, at: number, isLast: boolean): number | 'undecided' {
     const left = text.length - at;
+    if (left < MIN_MASKED_LENGTH && isLast) return 0;
     const bucket = left < MIN_MASKED_LENGTH ? this.#all : this.#buckets[keyAt(text, at)];
     if (!bucket) return 0;
     const tail = left < this.#longest && !isLast ? text.slice(at) : undefined;
@@ -122,11 +120,11 @@ function keyAt(text: string, at: number): number {
 function parts(value: string): string[] {
   const lines = value.split(/\r\n|\n|\r/).map((line) => line.trim());
   const long = lines.length > 1 ? lines.filter((line) => line.length >= MIN_LINE_LENGTH && isMaskable(line)) : [];
-  return [value, value.trim(), ...long];
+  return [...new Set([value, value.trim(), ...long])];
 }
 
 function forms(text: string): string[] {
-  const escaped = [text, text.replaceAll(/([$%])\{/g, '$1$1{')].flatMap((form) => {
+  const escaped = [...new Set([text, text.replaceAll(/([$%])\{/g, '$1$1{')])].flatMap((form) => {
     const json = JSON.stringify(form).slice(1, -1);
     // Go's encoder, and so jsonencode(), escapes these as well.
     const go = json.replaceAll(/[<>&\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);

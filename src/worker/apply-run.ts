@@ -16,11 +16,11 @@ import {
   type Prepared,
   planFileOf,
   prepare,
-  recordDiagnostics,
   stageOptions,
   stateIdentity,
 } from './preparation.js';
 import { keepPrepared, readPrepared } from './prepared-record.js';
+import { recordDiagnostics } from './recorded-diagnostics.js';
 import { unpackWorkFiles } from './work-files.js';
 
 /** How often progress goes to the record, in ms. Reports are slower still: they have GitHub's limits to keep. */

@@ -1,4 +1,5 @@
 import { sql } from 'kysely';
+import { wakeUp } from '../db/notifications.js';
 import type { Db } from '../db/pool.js';
 import type { Run, Stage } from '../db/schema.js';
 import type { Mask } from '../variables/masking.js';
@@ -6,6 +7,8 @@ import type { Mask } from '../variables/masking.js';
 /** How long text may wait for more before it goes to the record, in ms: what a person who watches doesn't notice. */
 const FLUSH_MS = 200;
 const RETRY_MS = 1_000;
+/** A piece of text in the record, in characters: who follows it is handed whole pieces, of 256 KiB together. */
+const PIECE = 64 * 1024;
 
 /**
  * Takes a stage's output into the record, in order, secrets masked. Text that the record can't take now, because the
@@ -55,7 +58,7 @@ export class OutputLog {
     this.#timer = undefined;
     const text = this.#skipRecorded(this.#waiting.replaceAll('\0', '\uFFFD'));
     this.#waiting = '';
-    if (text !== '') this.#writing = this.#writing.then(() => this.#write(text, this.#sequence++));
+    if (text !== '') this.#writing = this.#writing.then(() => this.#write(piecesOf(text)));
     return this.#writing;
   }
 
@@ -67,13 +70,15 @@ export class OutputLog {
     return bytes.subarray(skipped).toString();
   }
 
-  async #write(text: string, sequence: number): Promise<void> {
+  async #write(pieces: string[]): Promise<void> {
+    const rows = pieces.map((text) => ({ ...this.#key, sequence: this.#sequence++, text }));
     for (;;) {
       try {
         await this.#db
           .insertInto('outputs')
-          .values({ ...this.#key, sequence, text })
+          .values(rows)
           .onConflict((conflict) => conflict.doNothing())
+          .returning(wakeUp('outputs', this.#key.run_id).as('told'))
           .execute();
         return;
       } catch (error) {
@@ -83,4 +88,16 @@ export class OutputLog {
       }
     }
   }
+}
+
+/** No piece ends within a character. */
+function piecesOf(text: string): string[] {
+  const pieces: string[] = [];
+  for (let start = 0; start < text.length; ) {
+    let end = Math.min(start + PIECE, text.length);
+    if (end < text.length && /[\uD800-\uDBFF]/.test(text.charAt(end - 1))) end -= 1;
+    pieces.push(text.slice(start, end));
+    start = end;
+  }
+  return pieces;
 }

@@ -12,11 +12,11 @@ import {
   type Prepared,
   planFileOf,
   prepare,
-  recordDiagnostics,
   stageOptions,
   stateIdentity,
 } from './preparation.js';
 import { keepPrepared, readPrepared } from './prepared-record.js';
+import { recordDiagnostics } from './recorded-diagnostics.js';
 import { type Manifest, manifestOf, packWorkFiles } from './work-files.js';
 
 /** A plan that an earlier process of this worker had begun can't be taken up: it is made again. */

@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import type { Run, RunDiagnostic } from '../db/schema.js';
 import { checkBackend, clearLeftovers, detectBackend, writeBackendOverride } from '../terraform/backend.js';
-import type { Diagnostic } from '../terraform/diagnostic.js';
 import { terraformEnvironment } from '../terraform/environment.js';
 import { init } from '../terraform/init.js';
 import type { Terraform } from '../terraform/install.js';
@@ -145,27 +144,6 @@ export function stageOptions(active: ActiveRun, prepared: Prepared, name: string
     onText: (text) => prepared.log.append(text),
     signals: active.signals,
   };
-}
-
-/** Terraform's diagnostics as the record keeps them: secrets masked, files named from the repository's root. */
-export function recordDiagnostics(
-  run: Run,
-  { mask }: Pick<Prepared, 'mask'>,
-  diagnostics: Diagnostic[],
-): RunDiagnostic[] {
-  return diagnostics.map(({ severity, summary, detail, address, range }) => ({
-    severity,
-    summary: mask.mask(summary),
-    detail: mask.mask(detail),
-    ...(address === undefined ? {} : { address }),
-    ...(range === undefined
-      ? {}
-      : {
-          file: join(run.settings.directory, range.filename),
-          startLine: range.startLine,
-          endLine: range.endLine,
-        }),
-  }));
 }
 
 /** The first error in one line, for the title of a check run. */

@@ -1,5 +1,3 @@
-/// <reference lib="dom" />
-/// <reference lib="dom.iterable" />
 import { elapsed, relativeTime } from './relative-time.js';
 
 /** Keeps 'three minutes ago', and how long something has been going on, true on a page that stays open. */

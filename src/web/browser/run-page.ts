@@ -1,0 +1,115 @@
+import { morphChildren, syncAttributes } from './morph.js';
+import { OutputView } from './output.js';
+import { OutputSearch } from './search.js';
+
+/** After an answer that a browser doesn't repeat by itself, in ms. */
+const AGAIN_MS = 5_000;
+/** A shorter break isn't worth a word, in ms. */
+const BREAK_MS = 2_000;
+
+const sections = [...document.querySelectorAll<HTMLElement>('.Output[data-run]')];
+const outputs = new Map<string, OutputView>();
+for (const section of sections) {
+  const output = new OutputView(section);
+  outputs.set(output.stage, output);
+  new OutputSearch(section, output);
+  section.querySelector('.Output-more')?.remove();
+}
+const run = sections[0]?.dataset.run;
+/** What the page has of the output: the apply's comes after all of the plan's. */
+let position = sections.map(({ dataset }) => dataset.position).findLast((known) => known !== undefined);
+let source: EventSource | undefined;
+let ended = false;
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+const notice = document.createElement('p');
+notice.className = 'Live-notice';
+notice.hidden = true;
+document.querySelector('main')?.prepend(notice);
+
+if (run !== undefined) {
+  followLinks();
+  connect();
+  // A page that is kept for the back button has no connection.
+  addEventListener('pagehide', () => source?.close());
+  addEventListener('pageshow', (event) => {
+    if (event.persisted && !ended) connect();
+  });
+}
+
+function connect(): void {
+  clearTimeout(timer);
+  source?.close();
+  const from = position === undefined ? '' : `?from=${encodeURIComponent(position)}`;
+  source = new EventSource(`/runs/${run}/events${from}`);
+  source.onopen = () => {
+    clearTimeout(timer);
+    say(undefined);
+  };
+  source.onerror = () => {
+    clearTimeout(timer);
+    if (source?.readyState === EventSource.CLOSED) void refused();
+    else timer = setTimeout(() => say('Reconnecting…'), BREAK_MS);
+  };
+  source.addEventListener('output', (event) => {
+    const { stage, attempt, text } = JSON.parse(event.data) as { stage: string; attempt: number; text: string };
+    // Before the position: what fails here is asked for again.
+    outputs.get(stage)?.append(text, attempt);
+    position = event.lastEventId;
+  });
+  source.addEventListener('run', (event) => {
+    const { regions } = JSON.parse(event.data) as { regions: Record<string, string> };
+    for (const [id, html] of Object.entries(regions)) swap(id, html);
+  });
+  source.addEventListener('end', () => {
+    ended = true;
+    source?.close();
+    say(undefined);
+  });
+}
+
+/** The answer wasn't a stream, and doesn't say to scripts what it was: the page's own does. */
+async function refused(): Promise<void> {
+  const answer = await fetch(location.pathname, { method: 'HEAD', redirect: 'manual', cache: 'no-store' }).catch(
+    () => undefined,
+  );
+  if (answer?.status === 404) {
+    ended = true;
+    say('You can no longer see this run: what is shown here is as it was.');
+  } else if (answer && (answer.type === 'opaqueredirect' || answer.status === 401)) {
+    ended = true;
+    say('You are signed out: reload this page to sign in again.');
+  } else {
+    say('Reconnecting…');
+    timer = setTimeout(connect, AGAIN_MS);
+  }
+}
+
+function say(text: string | undefined): void {
+  notice.hidden = text === undefined;
+  if (notice.textContent !== (text ?? '')) notice.textContent = text ?? '';
+}
+
+/** `html`: the element with this id, or its content. */
+function swap(id: string, html: string): void {
+  const element = document.getElementById(id);
+  if (!element) return;
+  const template = document.createElement('template');
+  template.innerHTML = html;
+  const [only] = template.content.children;
+  if (only?.id === id) {
+    syncAttributes(element, only);
+    morphChildren(element, only);
+  } else {
+    morphChildren(element, template.content);
+  }
+}
+
+function followLinks(): void {
+  const follow = () => {
+    const [, id = '', stage = ''] = /^#((plan|apply)-L\d+)$/.exec(location.hash) ?? [];
+    outputs.get(stage)?.show(id);
+  };
+  addEventListener('hashchange', follow);
+  follow();
+}
