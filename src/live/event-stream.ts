@@ -8,6 +8,8 @@ export interface EventStreamRequest {
   run: string;
   /** `Last-Event-ID`, else `?from=`: the position that the viewer has reached. */
   from: string | undefined;
+  /** Regions that the viewer's page has in full and that don't change any more. */
+  has?: readonly string[];
   /** Whose streams are counted together. */
   session: string;
   /** What the viewer may see now; undefined: nothing. Throws when that can't be known. */
@@ -183,7 +185,8 @@ class EventStream {
     const regions = await run.regions(access, this.#request.render);
     // The right went away, or became another, while this was rendered.
     if (this.#access !== access) return;
-    const news = Object.keys(regions).filter((id) => this.#shown.get(id) !== regions[id]);
+    const { has = [] } = this.#request;
+    const news = Object.keys(regions).filter((id) => !has.includes(id) && this.#shown.get(id) !== regions[id]);
     for (const id of news) this.#shown.set(id, regions[id] ?? '');
     if (news.length > 0) await this.#send(regionsFrame(regions, news));
   }

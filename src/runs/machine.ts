@@ -92,6 +92,10 @@ export function isMove(type: string): boolean {
   return type === 'created' || MOVES.has(type);
 }
 
+export function isRunState(text: string): text is RunState {
+  return Object.hasOwn(standardRun, text) || Object.hasOwn(speculativeRun, text);
+}
+
 /** States from which nothing leads on: the next run of the workspace may start. */
 export function isFinal(state: RunState): boolean {
   return FINAL.has(state);

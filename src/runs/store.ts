@@ -1,9 +1,24 @@
 import type { Db, Tx } from '../db/pool.js';
-import type { Run, RunEvent } from '../db/schema.js';
+import type { Repository, Run, RunEvent } from '../db/schema.js';
 import { lockQueue } from './next.js';
 
 export async function findRun(db: Db | Tx, id: string): Promise<Run> {
   return db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirstOrThrow();
+}
+
+/** Undefined where there is no such run. */
+export async function findRunAndRepository(
+  db: Db,
+  id: string,
+): Promise<{ run: Run; repository: Repository } | undefined> {
+  const run = await db.selectFrom('runs').selectAll().where('id', '=', id.replaceAll('\0', '')).executeTakeFirst();
+  if (!run) return undefined;
+  const repository = await db
+    .selectFrom('repositories')
+    .selectAll()
+    .where('id', '=', run.repository_id)
+    .executeTakeFirstOrThrow();
+  return { run, repository };
 }
 
 /** The run as it is now, and as it stays until the transaction ends; the queue of its workspace is locked before. */

@@ -15,8 +15,8 @@ export { GitHubAway, SessionOver } from './failure.js';
 
 /** How long a page waits for GitHub, in ms. */
 const PATIENCE_MS = 10_000;
-/** How long what GitHub says of a person counts, in ms. */
-const MEMORY_MS = 60_000;
+/** How long what GitHub says of a person counts, in ms: with the time until a page asks again it is within a minute. */
+const MEMORY_MS = 50_000;
 const COOKIE = 'signalbox';
 
 export interface SignInOptions {

@@ -31,6 +31,17 @@ export async function listStateVersions(
   );
 }
 
+/** Undefined where the workspace has no such version (any more). */
+export async function findStateVersion(db: Db, workspace: number, id: number): Promise<ListedStateVersion | undefined> {
+  if (!Number.isSafeInteger(id)) return undefined;
+  return db
+    .selectFrom('state_versions')
+    .select(LISTED)
+    .where('workspace_id', '=', workspace)
+    .where('id', '=', id)
+    .executeTakeFirst();
+}
+
 /**
  * What one of a workspace's state versions holds, without values. Undefined where it has no such version (any more). Throws
  * StateFileError, SealBroken.

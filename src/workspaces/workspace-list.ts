@@ -44,6 +44,16 @@ export async function listWorkspaces(db: Db, wanted: WorkspacesWanted): Promise<
   return { ...page, rows: await withDetails(db, page.rows) };
 }
 
+/** `owner/name` of those of the repositories that have workspaces, in alphabetical order. */
+export async function repositoriesWithWorkspaces(db: Db, repositories: readonly number[]): Promise<string[]> {
+  const { rows } = await sql<{ name: string }>`
+    select owner || '/' || name as name from repositories
+    where removed_at is null and id = any (${[...repositories]}::bigint[])
+      and exists (select from workspaces where repository_id = repositories.id and removed_at is null)
+    order by lower(owner), lower(name)`.execute(db);
+  return rows.map(({ name }) => name);
+}
+
 /** A workspace by its place in GitHub's words, whatever their case; one that was removed too. */
 export async function findWorkspace(
   db: Db,

@@ -22,6 +22,7 @@ let source: EventSource | undefined;
 let ended = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
 
+const csrf = document.querySelector<HTMLInputElement>('input[name=csrf]')?.value ?? '';
 const notice = document.createElement('p');
 notice.className = 'Live-notice';
 notice.hidden = true;
@@ -40,8 +41,10 @@ if (run !== undefined) {
 function connect(): void {
   clearTimeout(timer);
   source?.close();
-  const from = position === undefined ? '' : `?from=${encodeURIComponent(position)}`;
-  source = new EventSource(`/runs/${run}/events${from}`);
+  const query = new URLSearchParams(position === undefined ? {} : { from: position });
+  // A plan doesn't change, and may be long.
+  if (document.querySelector('#plan details')) query.set('has', 'plan');
+  source = new EventSource(`/runs/${run}/events?${query}`);
   source.onopen = () => {
     clearTimeout(timer);
     say(undefined);
@@ -96,6 +99,12 @@ function swap(id: string, html: string): void {
   if (!element) return;
   const template = document.createElement('template');
   template.innerHTML = html;
+  // The question that was answered with a press stays until it is moot.
+  if (element.querySelector('.question') && template.content.querySelector('input[name=ask]')) return;
+  // One text for all who watch: what is this session's own is here already.
+  for (const input of template.content.querySelectorAll<HTMLInputElement>('input[name=csrf]')) {
+    input.setAttribute('value', csrf);
+  }
   const [only] = template.content.children;
   if (only?.id === id) {
     syncAttributes(element, only);

@@ -16,8 +16,12 @@ export function repositoryListPath(repository: RepositoryName): string {
   return withQuery('/', { repository: `${repository.owner}/${repository.name}` });
 }
 
+export function stateVersionsPath(repository: RepositoryName, workspace: string): string {
+  return `${workspacePath(repository, workspace)}/state-versions`;
+}
+
 export function stateVersionPath(repository: RepositoryName, workspace: string, id: number): string {
-  return `${workspacePath(repository, workspace)}/state-versions/${id}`;
+  return `${stateVersionsPath(repository, workspace)}/${id}`;
 }
 
 export function runPath(run: string): string {

@@ -8,7 +8,9 @@ export type ProblemStatus = 400 | 403 | 404 | 405 | 409 | 410 | 429 | 500 | 503;
 
 export interface ProblemPageProps {
   page: PageContext;
-  status: ProblemStatus;
+  status: ProblemStatus | 200;
+  /** Else what such a problem is called. */
+  title?: string | undefined;
   /** What is the matter in this case; else what such a problem is in general. */
   detail?: string | undefined;
   /** Where to go from here; else the list of workspaces. */
@@ -41,12 +43,13 @@ const PROBLEMS: Record<ProblemStatus, { title: string; detail: string }> = {
 };
 
 /** What is wrong, and the way back. */
-export function ProblemPage({ page, status, detail, back }: ProblemPageProps) {
-  const problem = PROBLEMS[status];
+export function ProblemPage({ page, status, title, detail, back }: ProblemPageProps) {
+  const problem = status === 200 ? undefined : PROBLEMS[status];
+  const heading = title ?? problem?.title ?? '';
   return (
-    <Centered page={page} title={`${problem.title} · Signalbox`} heading={problem.title} kicker={String(status)}>
+    <Centered page={page} title={`${heading} · Signalbox`} heading={heading} kicker={problem && String(status)}>
       <p>
-        <bdi>{detail ?? problem.detail}</bdi>
+        <bdi>{detail ?? problem?.detail}</bdi>
       </p>
       <p>
         <a class="btn" href={back?.href ?? '/'}>
@@ -112,7 +115,7 @@ function Centered({
   page: PageContext;
   title: string;
   heading: string;
-  kicker?: string;
+  kicker?: string | undefined;
   mark?: boolean;
   children?: Child;
 }) {

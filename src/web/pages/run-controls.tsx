@@ -21,6 +21,8 @@ export interface RunControlsProps {
   access: Access;
   controls: OfferedControl[];
   plan: PlanView | undefined;
+  /** Why there is none, though it was planned: a sentence. */
+  planNotShown?: string | undefined;
   /** Confirm & Apply was pressed, and asks again. */
   ask: boolean;
 }

@@ -1,7 +1,6 @@
 import type { Child } from 'hono/jsx';
 import type { JSX } from 'hono/jsx/jsx-runtime';
 import { stateTitle } from '../../runs/machine.js';
-import type { PlanView } from '../../terraform/plan-view.js';
 import { repositoryListPath, workspacePath } from './addresses.js';
 import { cut, Foreign } from './foreign.js';
 import { Layout } from './layout.js';
@@ -18,7 +17,6 @@ import { stateMark } from './state.js';
 import { Time } from './time.js';
 
 export interface RunPageProps extends RunControlsProps {
-  plan: PlanView | undefined;
   /** What became of what was just pressed. */
   notice?: Notice | undefined;
   /** The outputs of its stages, as far as there are any. */
@@ -29,13 +27,13 @@ export interface RunPageProps extends RunControlsProps {
 
 /** The parts of the page that change while it is open, by their ids. */
 export function regions(props: RunControlsProps): Record<string, JSX.Element> {
-  const { shown, page, plan } = props;
+  const { shown, page, plan, planNotShown } = props;
   return {
     status: <RunStatus shown={shown} />,
     facts: <RunFacts shown={shown} page={page} />,
     progress: <RunProgressRegion shown={shown} page={page} />,
     diagnostics: <RunDiagnostics shown={shown} page={page} />,
-    plan: <RunPlan shown={shown} plan={plan} />,
+    plan: <RunPlan shown={shown} plan={plan} notShown={planNotShown} />,
     timeline: <RunTimeline shown={shown} page={page} />,
     controls: <RunControls {...props} />,
   };

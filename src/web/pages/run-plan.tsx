@@ -27,12 +27,21 @@ const OPEN_IN: readonly RunState[] = ['needs_confirmation', 'planned', 'confirme
 /** A longer group begins folded, so that what comes after it is near. */
 const OPEN_UP_TO = 100;
 
+export interface RunPlanProps {
+  shown: ShownRun;
+  plan: PlanView | undefined;
+  /** Why there is none: a sentence. */
+  notShown?: string | undefined;
+}
+
 /** What the plan changes, grouped by what happens: what is lost comes first. */
-export function RunPlan({ shown, plan }: { shown: ShownRun; plan: PlanView | undefined }) {
+export function RunPlan({ shown, plan, notShown }: RunPlanProps) {
   const { run } = shown;
+  const missing = notShown ?? (run.plan_summary === null ? undefined : 'This plan is no longer kept: see its output.');
   return (
     <section id="plan" class="run-plan" aria-label="Plan">
       {run.differences && run.differences.length > 0 && <Differences differences={run.differences} />}
+      {!plan && missing !== undefined && <p class="quiet">{missing}</p>}
       {plan && (
         <details class="box" open={OPEN_IN.includes(run.state)} data-keep="plan">
           <summary class="box-head">

@@ -7,7 +7,7 @@ import type { PageContext } from './page-context.js';
 import { Blank } from './parts.js';
 import type { RepositoryName } from './shown-run.js';
 import { Time } from './time.js';
-import type { ListedStateVersion } from './workspace-page.js';
+import type { ListedStateVersion } from './state-version-list.js';
 
 export interface StateVersionPageProps {
   page: PageContext;

@@ -1,5 +1,6 @@
 import type { Workspace } from '../../db/schema.js';
 import type { Access } from '../../signin/access.js';
+import { MAX_REASON_LENGTH } from '../../workspaces/page-lock.js';
 import { runPath } from './addresses.js';
 import { Foreign, Login } from './foreign.js';
 import type { PageContext } from './page-context.js';
@@ -80,7 +81,7 @@ export function LockForm({ page, access, workspace, address }: LockProps) {
           class="form-control"
           aria-label="Reason"
           placeholder="Reason (optional)"
-          maxlength={1_000}
+          maxlength={MAX_REASON_LENGTH}
           autocomplete="off"
         />
         <button type="submit" class="btn">

@@ -1,9 +1,8 @@
-import type { StateVersion, Workspace } from '../../db/schema.js';
+import type { Workspace } from '../../db/schema.js';
 import type { QueueExplanation } from '../../runs/queue-explanation.js';
-import { plural } from '../../reports/words.js';
 import type { RunState } from '../../runs/machine.js';
 import type { Access } from '../../signin/access.js';
-import { fileUrl, repositoryListPath, repositoryUrl, runPath, stateVersionPath, workspacePath } from './addresses.js';
+import { fileUrl, repositoryListPath, repositoryUrl, runPath, stateVersionsPath, workspacePath } from './addresses.js';
 import { Code, cut, Foreign } from './foreign.js';
 import { Icon } from './icon.js';
 import { Layout } from './layout.js';
@@ -16,7 +15,7 @@ import { runTitle } from './run-cause.js';
 import { RunList } from './run-list.js';
 import type { ListedRun, Listing, RepositoryName } from './shown-run.js';
 import { StateWord, stateMark } from './state.js';
-import { Time } from './time.js';
+import { type ListedStateVersion, StateVersionList } from './state-version-list.js';
 import { LockBanner, LockForm } from './workspace-lock.js';
 
 /** One setting, and where it comes from. */
@@ -26,8 +25,6 @@ export interface ShownSetting {
   value: string | boolean | string[];
   origin: { file: string; line: number } | 'default' | 'discovered' | 'unknown';
 }
-
-export type ListedStateVersion = Pick<StateVersion, 'id' | 'run_id' | 'serial' | 'resources' | 'created_at'>;
 
 export interface WorkspacePageProps {
   page: PageContext;
@@ -47,7 +44,8 @@ export interface WorkspacePageProps {
   };
   /** With the commit that they were read at, where that is known. */
   settings: { sha: string | undefined; settings: ShownSetting[] };
-  stateVersions: Listing<ListedStateVersion>;
+  /** The newest ones. */
+  stateVersions: ListedStateVersion[];
   /** Whoever locked it, and admins. */
   mayUnlock: boolean;
   notice?: Notice | undefined;
@@ -123,7 +121,7 @@ export function WorkspacePage(props: WorkspacePageProps) {
           </div>
           <div class="run-side">
             <Settings {...props} />
-            <StateVersions {...props} versions={stateVersions} address={address} />
+            <StateVersions {...props} versions={stateVersions} />
             <LockForm {...props} address={address} />
           </div>
         </div>
@@ -256,37 +254,22 @@ function StateVersions({
   workspace,
   repository,
   page,
-  address,
-}: WorkspacePageProps & { versions: Listing<ListedStateVersion>; address: string }) {
+}: WorkspacePageProps & { versions: ListedStateVersion[] }) {
   return (
     <section id="state-versions" aria-labelledby="state-versions-title">
       <h2 id="state-versions-title" class="side-title">
         State versions
       </h2>
-      {versions.rows.length === 0 ? (
+      {versions.length === 0 ? (
         <p class="quiet">None yet: the first apply makes one.</p>
       ) : (
-        <ul class="state-versions">
-          {versions.rows.map(({ id, serial, resources, created_at, run_id }) => (
-            <li>
-              <Icon name="database" tone="muted" />
-              <a href={stateVersionPath(repository, workspace.name, id)}>Serial {serial}</a>
-              <span class="quiet">{plural(resources, 'resource')}</span>
-              <a class="quiet-link" href={runPath(run_id)}>
-                <Time at={created_at} now={page.now} />
-              </a>
-            </li>
-          ))}
-        </ul>
+        <>
+          <StateVersionList versions={versions} workspace={workspace} repository={repository} page={page} />
+          <p>
+            <a href={stateVersionsPath(repository, workspace.name)}>All state versions</a>
+          </p>
+        </>
       )}
-      <Pager
-        {...versions}
-        address={address}
-        query={{}}
-        prefix="state-"
-        fragment="#state-versions"
-        label="Pages of state versions"
-      />
     </section>
   );
 }

@@ -45,6 +45,10 @@ export function workspace(overrides: Partial<Workspace> = {}): Workspace {
     locked_by: null,
     lock_reason: null,
     lock_run: null,
+    settings_origin: null,
+    latest_run: null,
+    latest_state: null,
+    latest_ended_at: null,
     ...overrides,
   };
 }
@@ -238,8 +242,7 @@ export function workspacePage(overrides: Partial<WorkspacePageProps> = {}): Work
         { key: 'apply-requirements', value: ['mergeable', 'undiverged'], origin: 'default' },
       ],
     },
-    stateVersions: {
-      rows: [
+    stateVersions: [
         {
           id: 8,
           run_id: 'run-9BvRt4KpWmXc2LdQ',
@@ -248,9 +251,6 @@ export function workspacePage(overrides: Partial<WorkspacePageProps> = {}): Work
           created_at: new Date('2026-11-24T09:04:00Z'),
         },
       ],
-      newer: undefined,
-      older: undefined,
-    },
     mayUnlock: false,
     ...overrides,
   };

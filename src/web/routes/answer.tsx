@@ -1,0 +1,40 @@
+import type { Context } from 'hono';
+import { html } from 'hono/html';
+import type { Session } from '../../signin/session.js';
+import type { PageContext } from '../pages/page-context.js';
+import { ProblemPage, type ProblemStatus } from '../pages/problem-page.js';
+import type { PageServices } from './services.js';
+
+type Element = ReturnType<typeof ProblemPage>;
+
+/** A request ends here, with a page that says why. */
+export class Problem extends Error {
+  override name = 'Problem';
+
+  constructor(
+    readonly status: ProblemStatus,
+    /** A sentence; undefined: what such a problem is in general. */
+    readonly detail?: string,
+    readonly back?: { href: string; text: string },
+  ) {
+    super(detail ?? String(status));
+  }
+}
+
+export function pageContext(services: PageServices, session: Session | undefined): PageContext {
+  const { githubUrl, version, assets } = services;
+  return { now: new Date(), githubUrl, version, session, asset: assets.url };
+}
+
+/** Pages are about one person at one moment: nobody keeps them. */
+export function answer(c: Context, page: Element, status: 200 | 401 | ProblemStatus = 200): Response | Promise<Response> {
+  c.header('Cache-Control', 'no-store');
+  return c.html(html`<!doctype html>${page}`, status);
+}
+
+export function answerProblem(c: Context, services: PageServices, problem: Problem) {
+  const session = c.get('session') as Session | undefined;
+  const { status, detail, back } = problem;
+  const page = <ProblemPage page={pageContext(services, session)} status={status} detail={detail} back={back} />;
+  return answer(c, page, status);
+}
