@@ -7,6 +7,12 @@ import { returnPath } from './return-path.js';
 /** How long somebody may stay on GitHub's page, in seconds. GitHub's codes are good for as long. */
 const SECONDS = 600;
 const PLACE = 'sign-in';
+const COOKIE = 'signalbox-sign-in-';
+/**
+ * So many attempts a browser keeps: each is up to 1 kB, and Node takes no more than 16 kB of headers. Another site can make a
+ * browser begin any number of them.
+ */
+const MOST = 8;
 
 const sealed = z.object({ state: z.string(), verifier: z.string(), returnTo: z.string(), until: z.number() });
 
@@ -32,11 +38,14 @@ export class Attempts {
     this.#cookies = cookies;
   }
 
-  begin(returnTo: string): { attempt: Attempt; cookie: string } {
+  /** Yields `Set-Cookie`s. */
+  begin(returnTo: string, cookies: string | undefined): { attempt: Attempt; cookie: string[] } {
     const attempt = { state: secret(), verifier: secret(), returnTo: returnPath(returnTo) };
     const text = JSON.stringify({ ...attempt, until: Date.now() + SECONDS * 1000 });
     const value = this.#encryption.seal(PLACE, Buffer.from(text)).toString('base64url');
-    return { attempt, cookie: this.#cookies.set(nameOf(attempt.state), value, SECONDS) };
+    const others = this.#cookies.names(cookies, COOKIE);
+    const cleared = others.length < MOST ? [] : others.map((name) => this.#cookies.clear(name));
+    return { attempt, cookie: [...cleared, this.#cookies.set(nameOf(attempt.state), value, SECONDS)] };
   }
 
   /** The attempt that a state belongs to, if this browser began it within the last ten minutes. */
@@ -73,5 +82,5 @@ export function secret(): string {
 
 /** The state comes from whoever sends the request: it is not put into a name as it is. */
 function nameOf(state: string): string {
-  return `signalbox-sign-in-${createHash('sha256').update(state).digest('hex').slice(0, 12)}`;
+  return `${COOKIE}${createHash('sha256').update(state).digest('hex').slice(0, 12)}`;
 }

@@ -15,6 +15,13 @@ export class Cookies {
     return header === undefined ? undefined : parse(header, this.#full(name))[this.#full(name)];
   }
 
+  /** Names, as `read` takes them, that begin so. */
+  names(header: string | undefined, prefix: string): string[] {
+    const full = this.#full(prefix);
+    const names = Object.keys(parse(header ?? '')).filter((name) => name.startsWith(full));
+    return names.map((name) => prefix + name.slice(full.length));
+  }
+
   /** A `Set-Cookie`. */
   set(name: string, value: string, seconds: number): string {
     const where = { path: '/', httpOnly: true, sameSite: 'Lax', secure: this.#secure } as const;

@@ -67,9 +67,9 @@ export class SignIn {
     });
   }
 
-  /** Where to send the browser, and with which cookie. What isn't a path of ours becomes `/`. */
-  async begin(returnTo: string): Promise<{ location: string; cookie: string }> {
-    const { attempt, cookie } = this.#attempts.begin(returnTo);
+  /** Where to send the browser, and with which `Set-Cookie`s. What isn't a path of ours becomes `/`. */
+  async begin(returnTo: string, cookies?: string): Promise<{ location: string; cookie: string[] }> {
+    const { attempt, cookie } = this.#attempts.begin(returnTo, cookies);
     return { location: this.#authorization.page({ state: attempt.state, challenge: challengeOf(attempt) }), cookie };
   }
 

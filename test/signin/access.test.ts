@@ -80,12 +80,14 @@ describe('What a person may do on a repository', () => {
   test('is asked once for many at once, and again when its time is over', async () => {
     const { session } = await world.signedIn('alice');
     const before = world.asked(REPOSITORY);
-    await Promise.all(Array.from({ length: 20 }, () => world.signIn.accessTo(session, world.known())));
-    await world.signIn.accessTo(session, world.known());
+    const remembering = world.process({ memory: 60_000 });
+    await Promise.all(Array.from({ length: 20 }, () => remembering.accessTo(session, world.known())));
+    await remembering.accessTo(session, world.known());
     expect(world.asked(REPOSITORY) - before).toBe(1);
+    await world.signIn.accessTo(session, world.known());
     await sleep(MEMORY);
     await world.signIn.accessTo(session, world.known());
-    expect(world.asked(REPOSITORY) - before).toBe(2);
+    expect(world.asked(REPOSITORY) - before).toBe(3);
   });
 
   test('ends in that time when it is taken away', async () => {
@@ -98,7 +100,7 @@ describe('What a person may do on a repository', () => {
       const list = await world.signIn.repositoriesOf(session);
       return !list.has(world.repository.id) && !(await world.signIn.accessTo(session, world.known()));
     });
-    expect(performance.now() - taken).toBeLessThan(MEMORY + 300);
+    expect(performance.now() - taken).toBeLessThan(MEMORY + 2_000);
   });
 
   test('is not known while GitHub is away, though it was known before, and the session stays', async () => {

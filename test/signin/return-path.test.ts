@@ -43,7 +43,7 @@ test.each([
 });
 
 test('an address that no cookie has room for is none, also once it is encoded', () => {
-  for (const path of [`/${'x'.repeat(2_000)}`, `/${'é'.repeat(1_000)}`]) expect(returnPath(path)).toBe('/');
+  for (const path of [`/${'x'.repeat(500)}`, `/${'é'.repeat(90)}`]) expect(returnPath(path)).toBe('/');
 });
 
 test('wherever it leads, it is on this host, for browsers too', () => {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import { authRoutes } from '../../src/web/routes/auth.js';
 import { SignInWorld } from './world.js';
 
 let world: SignInWorld;
@@ -51,7 +52,7 @@ describe('Signing in', () => {
     ['http://[::1]:3000', 'signalbox', 'SameSite'],
     ['http://127.0.0.1.evil.test', '__Host-signalbox', '; Secure;'],
   ])('at %s has cookies called %s…', async (publicUrl, name, attribute) => {
-    const { cookie } = await world.process({ publicUrl }).begin('/');
+    const [cookie = ''] = (await world.process({ publicUrl }).begin('/')).cookie;
     expect(cookie.startsWith(`${name}-sign-in-`)).toBe(true);
     expect(cookie).toContain(attribute);
     expect(cookie.includes('Secure')).toBe(name.startsWith('__Host-'));
@@ -63,6 +64,14 @@ describe('Signing in', () => {
     expect((await browser.go(one)).headers.get('location')).toBe('/one');
     expect((await browser.go(other)).headers.get('location')).toBe('/other');
     expect(await world.signIn.sessionOf(browser.header)).toMatchObject({ login: 'alice' });
+  });
+
+  test('does not fill the browser with cookies, however often another site has it begun', async () => {
+    const browser = world.browser();
+    for (let time = 0; time < 30; time += 1) await browser.toGitHub(`/${'x'.repeat(499)}`);
+    expect(browser.cookies.size).toBeLessThanOrEqual(8);
+    expect(browser.header.length).toBeLessThan(8_500);
+    expect((await browser.signIn()).status).toBe(303);
   });
 
   test('keeps neither the cookie nor a token as it is in the record', async () => {
@@ -136,7 +145,7 @@ describe('Nobody is signed in', () => {
   test('twice with one state, though GitHub gave another code for it', async () => {
     const browser = world.browser();
     const { location, cookie } = await world.signIn.begin('/');
-    const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie) ?? [];
+    const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie[0] ?? '') ?? [];
     for (const outcome of [/^303/, unknown]) {
       browser.cookies.set(name, value);
       const github = await browser.go(location);
@@ -188,13 +197,12 @@ describe('Nobody is signed in', () => {
     const { location, cookie } = await wrong.begin('/');
     const github = await fetch(location, { redirect: 'manual' });
     const { searchParams } = new URL(github.headers.get('location') ?? '');
-    const result = await wrong.finish(searchParams, cookie.split(';')[0]);
+    const result = await wrong.finish(searchParams, cookie[0]?.split(';')[0]);
     expect(result).toMatchObject({ signedIn: false, problem: expect.stringContaining('client secret') });
     expect(world.said.join('\n')).toContain('GITHUB_CLIENT_SECRET');
   });
 
   test('where there is no client', async () => {
-    const { authRoutes } = await import('../../src/web/routes/auth.js');
     const routes = authRoutes({ signIn: undefined, problemPage: (c, { status, text }) => c.text(text, status) });
     for (const path of ['/auth/login', '/auth/callback?code=x&state=y']) {
       const answer = await routes.request(path);
@@ -213,7 +221,7 @@ describe('A session that somebody planted', () => {
     expect(await world.signIn.sessionOf('signalbox=planted')).toBeUndefined();
   });
 
-  test('ends when it is somebody else’s, and the new one has another id and another token', async () => {
+  test("ends when it is somebody else's, and the new one has another id and another token", async () => {
     const { browser: attacker, session: theirs } = await world.signedIn('mallory');
     world.github.signInAs('alice');
     const victim = world.browser();

@@ -17,7 +17,7 @@ import { Browser } from './browser.js';
 
 /** How long GitHub's answers count, and are waited for, in ms: short, so that tests see them end. */
 export const MEMORY = 400;
-export const PATIENCE = 1_000;
+export const PATIENCE = 3_000;
 
 /**
  * Sign-in over HTTP, with a database of its own and the local GitHub: root owns acme, alice writes to acme/infra, bob

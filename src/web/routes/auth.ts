@@ -42,15 +42,15 @@ export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
   }
 
   app.get('/auth/login', async (c) => {
-    const { location, cookie } = await signIn.begin(c.req.query('return_to') ?? '/');
-    c.header('Set-Cookie', cookie);
+    const { location, cookie } = await signIn.begin(c.req.query('return_to') ?? '/', c.req.header('cookie'));
+    setCookies(c, cookie);
     return c.redirect(location);
   });
 
   app.get('/auth/callback', async (c) => {
     try {
       const result = await signIn.finish(new URL(c.req.url).searchParams, c.req.header('cookie'));
-      for (const cookie of result.cookie) c.header('Set-Cookie', cookie, { append: true });
+      setCookies(c, result.cookie);
       if (result.signedIn) return c.redirect(result.returnTo, 303);
       return problemPage(c, { status: 403, title: 'You are not signed in', text: result.problem, action: AGAIN });
     } catch (error) {
@@ -80,4 +80,8 @@ export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
     problemPage(c, { status: 200, title: 'You are signed out', text: 'Of Signalbox, not of GitHub.', action: AGAIN }),
   );
   return app;
+}
+
+function setCookies(c: Context, cookies: string[]): void {
+  for (const cookie of cookies) c.header('Set-Cookie', cookie, { append: true });
 }
