@@ -5,6 +5,7 @@ import { button } from '../../src/github/check-run.js';
 import { pressOnPage } from '../../src/github/page-press.js';
 import { queuePlan } from '../../src/github/queue-plan.js';
 import type { Move } from '../../src/runs/controls.js';
+import { createRun } from '../../src/runs/create.js';
 import { transition } from '../../src/runs/transition.js';
 import { World } from './world.js';
 
@@ -114,8 +115,20 @@ test('the page and the button at once: confirmed or discarded, never both, each 
     };
     await button(event as never);
   };
+  const first = await planned();
+  await press(first, 'discard');
+  const workspace = await world.db
+    .selectFrom('workspaces')
+    .selectAll()
+    .where('id', '=', first.workspace_id)
+    .executeTakeFirstOrThrow();
+  const { commit_sha: commitSha, commit_message: commitMessage } = first;
+  const request = { workspace, speculative: false, trigger: 'page', actor: 'alice', branch: 'main' } as const;
   for (let round = 0; round < 100; round++) {
-    const run = await planned();
+    const created = await world.db
+      .transaction()
+      .execute((tx) => createRun(tx, { ...request, commitSha, commitMessage }));
+    const run = await world.plan(created.run);
     const [onPage, other] = round % 2 === 0 ? (['confirm', 'discard'] as const) : (['discard', 'apply'] as const);
     const [result] = await Promise.all([press(run, onPage, 'alice'), pressButton(run, 'carol', other)]);
     const ended = await world.present(run);

@@ -210,6 +210,24 @@ describe('the summary', () => {
     expect(text).toContain('- 2026-11-24 09:02:00 UTC, bob: The run is Applied.\n- 2026-11-24 09:01:00 UTC, mallory:');
   });
 
+  test('says what was written with a plan that was queued by hand, so that none of it means anything', () => {
+    const message = 'After | the `outage`\n@acme/everybody';
+    const text = summary({ trigger: 'page', message });
+    expect(text).toContain('| Trigger | Queue Plan by alice |');
+    expect(text).toContain('| Message | ``After \\| the `outage` @acme/everybody`` |');
+    expect(summary({})).not.toContain('| Message |');
+  });
+
+  test('leaves comments to the run’s page, and the durations as they are', () => {
+    const [created, ...rest] = report().timeline;
+    const said = event('comment', '09:02:20', { actor: 'bob', detail: 'Not on a Friday.' });
+    const timeline = [created, ...rest.slice(0, 1), said, ...rest.slice(1)].flatMap((each) => each ?? []);
+    expect(summary({ state: 'needs_confirmation' }, { timeline })).toBe(summary({ state: 'needs_confirmation' }));
+    const outage = [...timeline, event('waiting', '09:02:30', { detail: 'Waiting for git.' })];
+    const commented = [...outage, event('comment', '09:02:31', { actor: 'bob', detail: 'Why?' })];
+    expect(summary({ state: 'planning', worker_id: 'w' }, { timeline: commented })).toContain('Waiting for git.');
+  });
+
   test('has the timeline with durations', () => {
     expect(summary({ state: 'needs_confirmation', plan_summary: change })).toContain(
       '| Planning | 2026-11-24 09:02:12 | 14 s |  |',
@@ -266,6 +284,7 @@ test('no run is too much for GitHub', () => {
         run({
           state: inState,
           commit_message: a,
+          message: c,
           branch: b,
           actor: c,
           error: a,

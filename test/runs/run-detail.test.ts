@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { cancelRun } from '../../src/runs/actions.js';
+import { addComment } from '../../src/runs/comments.js';
 import { findRunDetail } from '../../src/runs/run-detail.js';
 import { lockWorkspace } from '../../src/workspaces/lock.js';
 import { RunsWorld } from './world.js';
@@ -28,6 +29,16 @@ test('a pending run is shown with what it waits for', async () => {
   });
   expect(detail?.timeline.map(({ type }) => type)).toEqual(['created']);
   expect(await findRunDetail(world.db, holder.id)).toMatchObject({ explanation: undefined, newest: run.id });
+});
+
+test('what is said of the run ahead does not make it seem newer', async () => {
+  const workspace = await world.workspace();
+  const holder = await world.begin(await world.push(workspace));
+  const run = await world.push(workspace);
+  const since = async () => (await findRunDetail(world.db, run.id))?.explanation?.waitsFor?.since;
+  const before = await since();
+  await world.inTransaction((tx) => addComment(tx, holder, 'bob', 'It takes its time.'));
+  expect(await since()).toEqual(before);
 });
 
 test('a run of a pull request is shown with that, its check run, and the plan that was reviewed', async () => {
