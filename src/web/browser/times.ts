@@ -1,6 +1,6 @@
 import { elapsed, relativeTime } from './relative-time.js';
 
-/** Keeps 'three minutes ago', and how long something has been going on, true on a page that stays open. */
+/** Keeps 'three minutes ago' true on a page that stays open, and how long something has been going on; shows what is due. */
 function refresh(): void {
   const now = new Date();
   for (const element of document.querySelectorAll('time[datetime]')) {
@@ -8,6 +8,9 @@ function refresh(): void {
   }
   for (const element of document.querySelectorAll('[data-since]')) {
     say(element, elapsed(now.getTime() - Date.parse(element.getAttribute('data-since') ?? '')));
+  }
+  for (const element of document.querySelectorAll<HTMLElement>('[data-from][hidden]')) {
+    element.hidden = now.getTime() < Date.parse(element.dataset.from ?? '');
   }
 }
 

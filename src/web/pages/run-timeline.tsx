@@ -11,23 +11,32 @@ import { Time } from './time.js';
 /** What happened, in order, who did it, and how long it took until the next thing. */
 export function RunTimeline({ shown, page }: { shown: ShownRun; page: PageContext }) {
   const { run, timeline } = shown;
+  const line = (event: RunEvent, index: number) =>
+    event.type === 'comment' ? (
+      <Comment event={event} page={page} />
+    ) : (
+      <Happened event={event} next={nextChange(timeline, index)} over={isFinal(run.state)} page={page} />
+    );
+  const lines = timeline.map(line);
+  const earlier = lines.slice(0, -SHOWN);
   return (
     <section id="timeline" class="run-timeline" aria-labelledby="timeline-title">
       <h2 id="timeline-title" class="side-title">
         Timeline
       </h2>
-      <ol>
-        {timeline.map((event, index) =>
-          isComment(event) ? (
-            <Comment event={event} page={page} />
-          ) : (
-            <Happened event={event} next={nextChange(timeline, index)} over={isFinal(run.state)} page={page} />
-          ),
-        )}
-      </ol>
+      {earlier.length > 0 && (
+        <details class="more" data-keep="timeline-earlier">
+          <summary>{earlier.length} earlier</summary>
+          <ol>{earlier}</ol>
+        </details>
+      )}
+      <ol id="timeline-newest">{lines.slice(-SHOWN)}</ol>
     </section>
   );
 }
+
+/** The newest events; those before stand behind a fold. */
+const SHOWN = 50;
 
 interface Words {
   icon: IconName;
@@ -125,10 +134,6 @@ function Comment({ event, page }: { event: RunEvent; page: PageContext }) {
       </div>
     </li>
   );
-}
-
-function isComment({ type }: RunEvent): boolean {
-  return type === 'comment';
 }
 
 /** The next event that brought the run into another state. */

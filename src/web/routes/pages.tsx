@@ -1,13 +1,13 @@
 import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { BadCursor } from '../../db/listing.js';
+import { isPassing } from '../../github/failures.js';
 import { SaidTooMuch } from '../../runs/said.js';
 import { GitHubAway, SessionOver } from '../../signin/sign-in.js';
 import { assetRoutes } from '../assets.js';
 import { NoClientIdPage, ProblemPage, SignInPage } from '../pages/problem-page.js';
 import { answer, answerProblem, Problem, pageContext } from './answer.js';
 import { authRoutes } from './auth.js';
-import { isAway } from './away.js';
 import { runRoutes } from './run-routes.js';
 import type { PageServices, PagesEnv } from './services.js';
 import { workspaceRoutes } from './workspace-routes.js';
@@ -71,7 +71,7 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     if (error instanceof SessionOver) {
       return answer(c, <SignInPage page={pageContext(services, undefined)} returnTo={returnTo(c.req)} />, 401);
     }
-    if (isAway(error)) {
+    if (isPassing(error)) {
       const detail = 'Something that this page needs doesn’t answer: the database, GitHub or git. Try again in a moment.';
       return answerProblem(c, services, new Problem(503, detail));
     }

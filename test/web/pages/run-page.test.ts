@@ -3,7 +3,7 @@ import { RunPage, type RunPageProps, regions, runPageTitle } from '../../../src/
 import { RUN_STATES } from '../../../src/web/pages/state.js';
 import { event, planSummary } from '../../reports/examples.js';
 import { attribute, HOSTILE, NOW, page, plan, resource, runPage, shown, summary, timeline } from './examples.js';
-import { formOf, textOf, textsOf } from './html.js';
+import { formOf, part, textOf, textsOf } from './html.js';
 
 const html = (overrides: Partial<RunPageProps> = {}) => String(RunPage(runPage(overrides)));
 const region = (name: string, overrides: Partial<RunPageProps> = {}) => String(regions(runPage(overrides))[name]);
@@ -238,5 +238,15 @@ describe('a diagnostic', () => {
     expect(text).toContain('data-line="12"');
     expect(text).toContain('<mark>büro</mark>');
     expect(textOf(text)).toContain('Error: Wrong net/main.tf :12');
+  });
+});
+
+describe('a long timeline', () => {
+  it('has its newest events in sight, and the others behind a fold', () => {
+    const comments = Array.from({ length: 60 }, (_, index) =>
+      event('comment', '09:03:00', { detail: `Number ${index}.` }),
+    );
+    const text = region('timeline', { shown: shown({}, { timeline: comments }) });
+    expect(textOf(part(text, 'timeline-title', 'timeline-newest'))).toContain('10 earlier');
   });
 });
