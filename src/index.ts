@@ -25,6 +25,7 @@ import { version } from './version.js';
 import { NotReady } from './web/readiness.js';
 import { startWebServer, type WebServer } from './web/server.js';
 import { loadCredentials, serveSetup } from './web/setup.js';
+import { type Pages, startPages } from './web/start-pages.js';
 import { signIn, startWebRole } from './web-role.js';
 import { openConfinement, SandboxRequiredError } from './worker/confinement.js';
 import { startWorkerRole, type WorkerRole } from './worker-role.js';
@@ -88,7 +89,11 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   stops.push(() => record.close());
   // Webhooks are taken, and cancels come through, until the last run has ended.
   let server: WebServer | undefined;
-  stops.push(async () => server?.close());
+  let pages: Pages | undefined;
+  stops.push(async () => {
+    pages?.close();
+    await server?.close();
+  });
   const { db, notifications } = record;
   const encryption = await openEncryption(db, config.encryptionKey, config.dataDirectory);
   const backend = await openBackend({ redisUrl: config.redisUrl, databaseUrl: record.url, log });
@@ -157,6 +162,16 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
   });
   housekeeper.start();
   stops.push(() => housekeeper.stop());
+  pages =
+    web &&
+    (await startPages({
+      ...{ config, db, notifications, encryption, publicUrl, log },
+      github: web.services,
+      version: await version(),
+    }));
+  if (pages && !config.client) {
+    log.warn('GITHUB_CLIENT_ID is not set: nobody can sign in, and the pages show nothing');
+  }
   server = await startWebServer({
     host: config.host,
     port: config.port,
@@ -170,6 +185,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     waiting: () => view.waiting(),
     metrics: { text: () => view.metrics(), contentType: EXPOSITION_TYPE, token: config.metricsToken },
     receiveWebhook: web?.receiveWebhook,
+    pages: pages?.app,
     maxBodyBytes: MAX_WEBHOOK_BYTES,
     onError: (error) => log.error({ err: error }, 'A request failed'),
   });

@@ -6,7 +6,7 @@ import type { Db, Tx } from './pool.js';
 /** What a process may want to be woken for. Being woken is a hint: whoever listens also looks now and then. */
 export type Topic = (typeof TOPICS)[number];
 
-const TOPICS = ['deliveries', 'outbox', 'runs', 'workspaces', 'git_tokens', 'missed', 'outputs'] as const;
+const TOPICS = ['deliveries', 'outbox', 'runs', 'git_tokens', 'missed', 'outputs'] as const;
 
 const CHANNEL = 'signalbox';
 const RECONNECT_MS = 1_000;

@@ -16,7 +16,7 @@ export async function addComment(tx: Tx, run: Pick<Run, 'id'>, actor: string, te
   // Shared, so that the line says the state that the run has then, and stands in order with those of its moves.
   const present = await tx
     .selectFrom('runs')
-    .select(['id', 'state', 'workspace_id'])
+    .select(['id', 'state'])
     .where('id', '=', run.id)
     .forShare()
     .executeTakeFirstOrThrow();

@@ -58,17 +58,17 @@ export async function transition<E extends RunEventType>(
   return moved;
 }
 
-/** A line in the timeline that changes no state: a refusal, a remark. Wakes whoever shows the run or its workspace. */
+/** A line in the timeline that changes no state: a refusal, a remark. */
 export async function addEvent(
   tx: Tx,
-  run: Pick<Run, 'id' | 'state' | 'workspace_id'>,
+  run: Pick<Run, 'id' | 'state'>,
   type: string,
   { actor, detail }: { actor?: string | undefined; detail?: string | undefined },
 ): Promise<void> {
   await tx
     .insertInto('run_events')
     .values({ run_id: run.id, type, state: run.state, actor: actor ?? null, detail: detail ?? null })
-    .returning([wakeUp('runs', run.id).as('told'), wakeUp('workspaces', String(run.workspace_id)).as('toldToo')])
+    .returning(wakeUp('runs', run.id).as('told'))
     .execute();
   note(tx, { run: run.id, type, state: run.state, actor });
 }

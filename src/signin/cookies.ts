@@ -2,13 +2,18 @@ import { parse, serialize } from 'hono/utils/cookie';
 
 const LOOPBACK = /^(localhost|.+\.localhost|127(\.\d+){3}|\[::1\])$/;
 
+/** Whether a host's name is one of this machine's own. */
+export function isLoopback(hostname: string): boolean {
+  return LOOPBACK.test(hostname);
+}
+
 /** Cookies of ours. Without `Secure` only where Signalbox is tried out: over http, on loopback. */
 export class Cookies {
   readonly #secure: boolean;
 
   constructor(publicUrl: string) {
     const { protocol, hostname } = new URL(publicUrl);
-    this.#secure = protocol !== 'http:' || !LOOPBACK.test(hostname);
+    this.#secure = protocol !== 'http:' || !isLoopback(hostname);
   }
 
   read(header: string | undefined, name: string): string | undefined {

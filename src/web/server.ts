@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { Hono } from 'hono';
 import { checkReadiness, type ReadinessChecks } from './readiness.js';
+import type { PagesEnv } from './routes/services.js';
 
 /** Receives a webhook: GitHub's headers and the raw body in, a status and a line of text out. */
 export type ReceiveWebhook = (request: {
@@ -21,6 +22,8 @@ export interface WebServerOptions {
   metrics?: MetricsEndpoint;
   /** Undefined in a process that is only a worker. */
   receiveWebhook: ReceiveWebhook | undefined;
+  /** What people look at. Undefined in a process that is only a worker. */
+  pages?: Hono<PagesEnv> | undefined;
   /** What is longer isn't read. */
   maxBodyBytes: number;
   /** Hears of what went wrong in here, and isn't told to the network. */
@@ -43,7 +46,7 @@ export interface WebServer {
 /** How long requests under way may keep the server from closing, in ms: one that is sent slowly has no end. */
 const CLOSE_MS = 5_000;
 
-/** Serves webhooks, health and metrics on one port. Resolves when it listens. */
+/** Serves webhooks, health, metrics and pages on one port. Resolves when it listens. */
 export async function startWebServer(options: WebServerOptions): Promise<WebServer> {
   const app = new Hono();
   app.get('/healthz', (c) => c.text('ok'));
@@ -68,6 +71,7 @@ export async function startWebServer(options: WebServerOptions): Promise<WebServ
       return c.text(answer.text, answer.status);
     });
   }
+  if (options.pages) app.route('/', options.pages);
   app.notFound((c) => c.text('Not found', 404));
   app.onError((error, c) => {
     options.onError?.(error);

@@ -1,5 +1,4 @@
 import { sql } from 'kysely';
-import { notify } from '../db/notifications.js';
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
@@ -91,7 +90,6 @@ const PULL_REQUESTS_TOLD = 20;
  * newest pull requests that affect it. Those beyond show it when they move up, or are next reported.
  */
 export async function tellConcerned(tx: Tx, { id, repository_id }: Workspace): Promise<void> {
-  await notify(tx, 'workspaces', String(id));
   const runs = await tx
     .selectFrom('runs')
     .select('id')

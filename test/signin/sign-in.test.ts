@@ -203,7 +203,11 @@ describe('Nobody is signed in', () => {
   });
 
   test('where there is no client', async () => {
-    const routes = authRoutes({ signIn: undefined, problemPage: (c, { status, text }) => c.text(text, status) });
+    const routes = authRoutes({
+      signIn: undefined,
+      publicUrl: 'http://localhost:3000',
+      problemPage: (c, { status, text }) => c.text(text, status),
+    });
     for (const path of ['/auth/login', '/auth/callback?code=x&state=y']) {
       const answer = await routes.request(path);
       expect([answer.status, await answer.text()]).toEqual([503, expect.stringMatching(/^Set GITHUB_CLIENT_ID/)]);

@@ -71,6 +71,7 @@ export class SignInWorld {
   routes(signIn: SignIn | undefined = this.signIn): Hono {
     return authRoutes({
       signIn,
+      publicUrl: this.url,
       problemPage: (c, { status, title, text }) => {
         this.said.push(text);
         return c.text(`${title}: ${text}`, status);

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Notifications } from '../../src/db/notifications.js';
 import type { Workspace } from '../../src/db/schema.js';
 import { SaidTooMuch } from '../../src/runs/said.js';
 import type { Access } from '../../src/signin/access.js';
@@ -75,24 +74,4 @@ test('a workspace that was removed is not locked any more', async () => {
     done: false,
     reason: `There is no workspace ${workspace.name} any more.`,
   });
-});
-
-test('whoever shows a workspace is woken by its locks and by whatever happens to its runs', async () => {
-  const notifications = new Notifications(world.url, () => undefined);
-  await notifications.start();
-  const woken: string[] = [];
-  notifications.on('workspaces', (subject) => woken.push(subject));
-  const until = async (count: number) => {
-    for (let wait = 0; woken.length < count && wait < 100; wait++) await new Promise((done) => setTimeout(done, 20));
-    return woken.splice(0);
-  };
-  const workspace = await world.workspace();
-  const id = String(workspace.id);
-  await lock(workspace);
-  expect(await until(1)).toEqual([id]);
-  await world.push(workspace);
-  expect(await until(1)).toEqual([id]);
-  await unlock(workspace, 'alice', 'write');
-  expect(await until(1)).toEqual([id]);
-  await notifications.close();
 });

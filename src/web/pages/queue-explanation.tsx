@@ -1,6 +1,6 @@
-import type { QueueExplanation } from '../../runs/queue-explanation.js';
 import { plural } from '../../reports/words.js';
 import { isHolding, stateTitle } from '../../runs/machine.js';
+import type { QueueExplanation } from '../../runs/queue-explanation.js';
 import { elapsed } from '../browser/relative-time.js';
 import { runPath } from './addresses.js';
 import { Foreign, Login } from './foreign.js';

@@ -6,8 +6,8 @@ import { Layout } from './layout.js';
 import type { PageContext } from './page-context.js';
 import { Blank } from './parts.js';
 import type { RepositoryName } from './shown-run.js';
-import { Time } from './time.js';
 import type { ListedStateVersion } from './state-version-list.js';
+import { Time } from './time.js';
 
 export interface StateVersionPageProps {
   page: PageContext;

@@ -1,6 +1,6 @@
 import type { Workspace } from '../../db/schema.js';
-import type { QueueExplanation } from '../../runs/queue-explanation.js';
 import type { RunState } from '../../runs/machine.js';
+import type { QueueExplanation } from '../../runs/queue-explanation.js';
 import type { Access } from '../../signin/access.js';
 import { fileUrl, repositoryListPath, repositoryUrl, runPath, stateVersionsPath, workspacePath } from './addresses.js';
 import { Code, cut, Foreign } from './foreign.js';

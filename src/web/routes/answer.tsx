@@ -27,7 +27,11 @@ export function pageContext(services: PageServices, session: Session | undefined
 }
 
 /** Pages are about one person at one moment: nobody keeps them. */
-export function answer(c: Context, page: Element, status: 200 | 401 | ProblemStatus = 200): Response | Promise<Response> {
+export function answer(
+  c: Context,
+  page: Element,
+  status: 200 | 401 | ProblemStatus = 200,
+): Response | Promise<Response> {
   c.header('Cache-Control', 'no-store');
   return c.html(html`<!doctype html>${page}`, status);
 }

@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono';
+import { isLoopback } from '../../signin/cookies.js';
 import { GitHubAway, type SignIn } from '../../signin/sign-in.js';
 import { checkForm, formLimit, sameOrigin } from '../forgery.js';
 
@@ -15,6 +16,8 @@ export type ProblemPage = (c: Context, problem: Problem) => Response | Promise<R
 export interface AuthRoutesOptions {
   /** Undefined: GITHUB_CLIENT_ID is not set. */
   signIn: SignIn | undefined;
+  /** Where GitHub sends people back to. */
+  publicUrl: string;
   problemPage: ProblemPage;
 }
 
@@ -28,7 +31,7 @@ export const NO_CLIENT: Problem = {
 const AGAIN = { label: 'Sign in', href: '/auth/login' };
 
 /** `/auth/login`, `/auth/callback`, `/auth/sign-out`, `/auth/signed-out`: to be mounted at `/`. */
-export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
+export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions): Hono {
   const app = new Hono();
   app.use('/auth/*', async (c, next) => {
     await next();
@@ -42,6 +45,8 @@ export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
   }
 
   app.get('/auth/login', async (c) => {
+    const there = onOtherLoopback(c.req.url, publicUrl);
+    if (there !== undefined) return c.redirect(there);
     const { location, cookie } = await signIn.begin(c.req.query('return_to') ?? '/', c.req.header('cookie'));
     setCookies(c, cookie);
     return c.redirect(location);
@@ -84,4 +89,15 @@ export function authRoutes({ signIn, problemPage }: AuthRoutesOptions): Hono {
 
 function setCookies(c: Context, cookies: string[]): void {
   for (const cookie of cookies) c.header('Set-Cookie', cookie, { append: true });
+}
+
+/**
+ * `localhost` and `127.0.0.1` are one machine with two names, and a cookie is for one of them: the sign-in begins under the
+ * name to which GitHub comes back. Undefined: it does. Other names than PUBLIC_URL's are a proxy's business.
+ */
+function onOtherLoopback(url: string, publicUrl: string): string | undefined {
+  const { hostname, pathname, search } = new URL(url);
+  const ours = new URL(publicUrl);
+  if (hostname === ours.hostname || !isLoopback(hostname) || !isLoopback(ours.hostname)) return undefined;
+  return `${publicUrl}${pathname}${search}`;
 }

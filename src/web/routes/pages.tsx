@@ -72,7 +72,8 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
       return answer(c, <SignInPage page={pageContext(services, undefined)} returnTo={returnTo(c.req)} />, 401);
     }
     if (isPassing(error)) {
-      const detail = 'Something that this page needs doesn’t answer: the database, GitHub or git. Try again in a moment.';
+      const detail =
+        'Something that this page needs doesn’t answer: the database, GitHub or git. Try again in a moment.';
       return answerProblem(c, services, new Problem(503, detail));
     }
     services.log.error({ err: error, path: c.req.path }, 'A page could not be shown');

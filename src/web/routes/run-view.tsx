@@ -67,7 +67,10 @@ async function readProps(
 /** A plan may have thousands of resources, and stays as it is while everything around it changes. */
 const rendered = new WeakMap<PlanView, { state: string; html: string }>();
 
-async function renderPlan({ shown, plan }: RunControlsProps, part: { toString(): string | Promise<string> }): Promise<string> {
+async function renderPlan(
+  { shown, plan }: RunControlsProps,
+  part: { toString(): string | Promise<string> },
+): Promise<string> {
   const { state } = shown.run;
   const known = plan && rendered.get(plan);
   if (known?.state === state) return known.html;

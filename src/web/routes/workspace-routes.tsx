@@ -93,10 +93,7 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
     const { before, after } = c.req.query();
     const listing = await listStateVersions(db, { workspace: workspace.id, before, after });
     const page = pageContext(services, c.get('session'));
-    return answer(
-      c,
-      <StateVersionsPage page={page} workspace={workspace} repository={repository} listing={listing} />,
-    );
+    return answer(c, <StateVersionsPage page={page} workspace={workspace} repository={repository} listing={listing} />);
   });
   app.all(`${WORKSPACE}/state-versions`, only('GET'));
 

@@ -243,14 +243,14 @@ export function workspacePage(overrides: Partial<WorkspacePageProps> = {}): Work
       ],
     },
     stateVersions: [
-        {
-          id: 8,
-          run_id: 'run-9BvRt4KpWmXc2LdQ',
-          serial: 8,
-          resources: 14,
-          created_at: new Date('2026-11-24T09:04:00Z'),
-        },
-      ],
+      {
+        id: 8,
+        run_id: 'run-9BvRt4KpWmXc2LdQ',
+        serial: 8,
+        resources: 14,
+        created_at: new Date('2026-11-24T09:04:00Z'),
+      },
+    ],
     mayUnlock: false,
     ...overrides,
   };
