@@ -97,6 +97,11 @@ export class World {
     return world;
   }
 
+  /** Where its pages are. */
+  get url(): string {
+    return `http://127.0.0.1:${this.port}`;
+  }
+
   get alice(): Person {
     return this.github.as('alice');
   }
@@ -142,7 +147,10 @@ export class World {
     const { github, deployment, directory } = this;
     const env = this.#environment;
     const roles = deployment.workers === 0 ? 'web,worker' : 'web';
-    const web = { github, dataDirectory: join(directory, 'web'), port: this.port, env: { ...env, ROLES: roles } };
+    const web = {
+      ...{ github, dataDirectory: join(directory, 'web'), port: this.port },
+      env: { PUBLIC_URL: this.url, ...env, ROLES: roles },
+    };
     this.processes.push(await Signalbox.start(web));
     if (deployment.workers > 0) await this.startWorkers();
   }
