@@ -32,7 +32,7 @@ export function Output({ run, stage, text, position, more, running, removed }: O
       data-position={position}
       data-ansi={JSON.stringify(state)}
       data-running={running ? '' : undefined}
-      hidden={text === '' && !running && removed === undefined}
+      hidden={text === '' && !more && !running && removed === undefined}
     >
       <details class="Output-fold" open={running}>
         <summary class="Output-summary">{title}</summary>
