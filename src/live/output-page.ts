@@ -17,7 +17,9 @@ export interface OutputPage {
 }
 
 /** What is read at once, in bytes; a single piece may be longer. */
-export const PAGE_BYTES = 256 * 1024;
+const PAGE_BYTES = 256 * 1024;
+/** What of it a page of HTML has: the rest follows when it is shown. */
+export const FIRST_BYTES = 64 * 1024;
 /** Pieces looked at for that: each is what Terraform printed in a fifth of a second, usually far less than a KiB. */
 const PAGE_PIECES = 512;
 
@@ -27,7 +29,12 @@ type Row = { state: RunState; stage: Stage | null; attempt: number; sequence: nu
  * The output that follows `from`, of the last attempt of each stage: the plan's first. Undefined: there is no such run.
  * Run and text are of one moment, so that of a final run an empty page is the end.
  */
-export async function readOutputPage(db: Db, run: string, from: Position | undefined): Promise<OutputPage | undefined> {
+export async function readOutputPage(
+  db: Db,
+  run: string,
+  from: Position | undefined,
+  bytes = PAGE_BYTES,
+): Promise<OutputPage | undefined> {
   // The plan's text is done with before the apply's begins, also where there is more of it than is looked at.
   const plan = from?.stage === 'apply' ? sql`select * from outputs where false` : pieces(run, 'plan', from);
   const { rows } = await sql<Row>`
@@ -39,7 +46,7 @@ export async function readOutputPage(db: Db, run: string, from: Position | undef
       from candidates window reading as (order by stage desc, sequence)
     )
     select runs.state, page.stage, page.attempt, page.sequence, page.text
-    from runs left join sized page on upto <= ${PAGE_BYTES} or place = 1
+    from runs left join sized page on upto <= ${bytes} or place = 1
     where runs.id = ${run} order by page.stage desc, page.sequence`.execute(db);
   const [first] = rows;
   if (!first) return undefined;

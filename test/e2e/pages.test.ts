@@ -1,5 +1,5 @@
-import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Browser } from 'playwright-core';
 import { browserAvailable, startBrowser } from '../support/browser.js';
 import { Visitor } from './visitor.js';
 import { onPostgres, resource, SETTINGS, World, workspace } from './world.js';

@@ -30,7 +30,7 @@ export class Visitor {
     const visitor = new Visitor(world, login, context, await context.newPage());
     const { page } = visitor;
     await page.goto(`${world.url}/`);
-    await page.getByRole('button', { name: 'Sign in with GitHub' }).click();
+    await page.getByRole('link', { name: 'Sign in with GitHub' }).click();
     await page.getByLabel('Username').fill(login);
     await page.getByRole('button', { name: /^Authorize/ }).click();
     await page.getByRole('heading', { name: 'Workspaces' }).waitFor();

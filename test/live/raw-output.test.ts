@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { outputBeginning } from '../../src/live/beginning.js';
 import { rawOutput } from '../../src/live/raw-output.js';
 import { ColourStripper, colour, stripColour } from '../../src/terraform/colour.js';
 import { RunsWorld } from '../runs/world.js';
@@ -74,4 +75,34 @@ test('colour is found wherever the pieces of a text are cut', () => {
     }),
     { numRuns: 2_000 },
   );
+});
+
+test('a page begins with some of the output, and its stream goes on from there', async () => {
+  const run = await world.in('applying');
+  expect(await outputBeginning(world.db, run.id)).toEqual({
+    plan: { text: '', position: undefined, more: false },
+    apply: { text: '', position: undefined, more: false },
+  });
+  const write = async (stage: 'plan' | 'apply', text: string) => {
+    const log = logOf(world.db, run, stage);
+    log.append(text);
+    await log.end();
+  };
+  await write('plan', 'short\n');
+  await write('apply', 'x'.repeat(200_000));
+  const short = { text: 'short\n', position: `plan.${run.attempt}.0`, more: false };
+  expect(await outputBeginning(world.db, run.id)).toEqual({
+    plan: short,
+    apply: { text: '', position: undefined, more: true },
+  });
+
+  const other = await world.in('planning');
+  const log = logOf(world.db, other);
+  log.append('y'.repeat(200_000));
+  await log.end();
+  expect((await outputBeginning(world.db, other.id)).plan).toEqual({
+    text: 'y'.repeat(64 * 1024),
+    position: `plan.${other.attempt}.0`,
+    more: true,
+  });
 });

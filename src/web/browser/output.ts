@@ -2,6 +2,9 @@ import { type AnsiState, parseAnsi } from './ansi.js';
 
 /** Lines that are laid out together: what is far away isn't, so that any number of lines is shown at once. */
 const CHUNK_LINES = 200;
+/** What is added at once, in characters, and how long others may have to wait for that, in ms. */
+const SLICE = 8 * 1024;
+const TURN_MS = 50;
 /** How near to the end, in pixels, is at the end. */
 const NEAR_END = 40;
 
@@ -18,6 +21,12 @@ export class OutputView {
   #inLine: boolean;
   #chunk: HTMLElement | undefined;
   #chunkLines: number;
+  readonly #queue: { text: string; attempt: number }[] = [];
+  #busy = false;
+  /** The reader is at the end, and so stays there. */
+  #follows: boolean;
+  #frame = false;
+  #scrolledTo = 0;
   /** The line that the address names, and that isn't there yet. */
   #awaited: string | undefined;
 
@@ -35,8 +44,21 @@ export class OutputView {
     this.#chunk = (log.lastElementChild as HTMLElement | null) ?? undefined;
     this.#chunkLines = this.#chunk?.querySelectorAll('a[data-line]').length ?? 0;
     this.#inLine = this.#lines > 0 && log.textContent?.endsWith('\n') === false;
+    section.querySelector('.Output-link--end')?.addEventListener('click', (event) => {
+      event.preventDefault();
+      this.#toEnd();
+      log.focus({ preventScroll: true });
+    });
     log.addEventListener('copy', (event) => copyExactly(event, log));
-    if (details.open && section.dataset.running !== undefined) this.#toEnd();
+    this.#follows = details.open && section.dataset.running !== undefined;
+    log.addEventListener('scroll', () => {
+      const { scrollHeight, scrollTop, clientHeight } = log;
+      const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
+      // Text that was added since is no reason to stop.
+      if (isAtEnd || scrollTop < this.#scrolledTo) this.#follows = isAtEnd;
+      this.#scrolledTo = scrollTop;
+    });
+    this.#followSoon();
   }
 
   /** What to do when there is more text, or other. */
@@ -44,14 +66,38 @@ export class OutputView {
     this.#onText.push(listener);
   }
 
+  /** Adds text, in turns: the page answers also while a long one is added. */
   append(text: string, attempt: number): void {
-    const isFirst = this.#section.hidden;
+    for (let start = 0; start < text.length; start += SLICE) {
+      this.#queue.push({ text: text.slice(start, start + SLICE), attempt });
+    }
+    if (!this.#busy) void this.#drain();
+  }
+
+  async #drain(): Promise<void> {
+    this.#busy = true;
+    while (this.#queue.length > 0) {
+      const until = performance.now() + TURN_MS;
+      do {
+        const next = this.#queue.shift();
+        if (next) this.#add(next.text, next.attempt);
+      } while (this.#queue.length > 0 && performance.now() < until);
+      // While there is much more, its lines stay out of sight: those in sight are laid out.
+      if (this.#queue.length === 0) this.#followSoon();
+      if (this.#awaited !== undefined) this.show(this.#awaited);
+      for (const listener of this.#onText) listener();
+      await new Promise((resolve) => setTimeout(resolve));
+    }
+    this.#busy = false;
+  }
+
+  #add(text: string, attempt: number): void {
     if (this.#attempt !== attempt) this.#clear(attempt);
-    if (isFirst) {
+    if (this.#section.hidden) {
       this.#section.hidden = false;
       this.#details.open = true;
+      this.#follows = true;
     }
-    const follows = this.#isAtEnd();
     const { spans, state } = parseAnsi(text, this.#state);
     this.#state = state;
     for (const span of spans) {
@@ -59,9 +105,6 @@ export class OutputView {
       this.#chunk?.append(span.classes === '' ? span.text : coloured(span.text, span.classes));
       this.#inLine = !span.text.endsWith('\n');
     }
-    if (follows) this.#toEnd();
-    if (this.#awaited !== undefined) this.show(this.#awaited);
-    for (const listener of this.#onText) listener();
   }
 
   /** Opens the fold, goes to a line and marks it; if it isn't there yet, as soon as it is. */
@@ -107,9 +150,14 @@ export class OutputView {
     this.#inLine = false;
   }
 
-  #isAtEnd(): boolean {
-    const { scrollHeight, scrollTop, clientHeight } = this.log;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END;
+  /** Once for each frame: to ask where the end is costs a layout. */
+  #followSoon(): void {
+    if (!this.#follows || this.#frame) return;
+    this.#frame = true;
+    requestAnimationFrame(() => {
+      this.#frame = false;
+      if (this.#follows) this.#toEnd();
+    });
   }
 
   #toEnd(): void {

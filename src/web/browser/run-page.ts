@@ -56,7 +56,6 @@ function connect(): void {
   };
   source.addEventListener('output', (event) => {
     const { stage, attempt, text } = JSON.parse(event.data) as { stage: string; attempt: number; text: string };
-    // Before the position: what fails here is asked for again.
     outputs.get(stage)?.append(text, attempt);
     position = event.lastEventId;
   });

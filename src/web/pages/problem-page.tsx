@@ -78,12 +78,11 @@ export function SignInPage({ page, returnTo, problem }: SignInPageProps) {
         </p>
       )}
       <p>You see the runs of the repositories that you can see on GitHub, and may do there what you may do here.</p>
-      <form method="get" action="/auth/login">
-        <input type="hidden" name="return_to" value={returnTo} />
-        <button type="submit" class="btn btn-primary btn-wide">
+      <p>
+        <a class="btn btn-primary btn-wide" href={signInPath(returnTo)}>
           <Icon name="mark-github" /> Sign in with GitHub
-        </button>
-      </form>
+        </a>
+      </p>
     </Centered>
   );
 }

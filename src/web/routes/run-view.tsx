@@ -1,6 +1,5 @@
 import type { Run, Stage } from '../../db/schema.js';
-import { type OutputBeginning, readOutputBeginning } from '../../live/output-beginning.js';
-import { formatPosition } from '../../live/position.js';
+import { type OutputBeginning, outputBeginning } from '../../live/beginning.js';
 import type { Regions } from '../../live/watched-run.js';
 import { controlsOf } from '../../runs/controls.js';
 import { findRunDetail } from '../../runs/run-detail.js';
@@ -20,16 +19,13 @@ export async function renderRun(
   id: string,
   options: { page: PageContext; access: Access; ask: boolean; notice: Notice | undefined },
 ) {
-  const [props, beginning] = await Promise.all([
-    readProps(services, id, options),
-    readOutputBeginning(services.db, id),
-  ]);
+  const [props, beginning] = await Promise.all([readProps(services, id, options), outputBeginning(services.db, id)]);
   const { run } = props.shown;
   return (
     <RunPage
       {...props}
       notice={options.notice}
-      outputs={{ plan: output(run, 'plan', beginning), apply: output(run, 'apply', beginning) }}
+      outputs={{ plan: output(run, 'plan', beginning.plan), apply: output(run, 'apply', beginning.apply) }}
       scripts={['browser/run-page.js']}
     />
   );
@@ -79,17 +75,13 @@ async function renderPlan(
   return html;
 }
 
-function output(run: Run, stage: Stage, { texts, more }: OutputBeginning) {
-  const text = texts.get(stage);
-  const last = [...texts.keys()].at(-1);
+function output(run: Run, stage: Stage, beginning: OutputBeginning) {
   const removed = run.output_removed_at;
   return (
     <Output
       run={run.id}
       stage={stage}
-      text={text?.text ?? ''}
-      position={text && formatPosition(text)}
-      more={more && stage === last}
+      {...beginning}
       running={run.state === (stage === 'plan' ? 'planning' : 'applying')}
       removed={
         removed === null ? undefined : `It was removed on ${removed.toISOString().slice(0, 10)} because of its age.`
