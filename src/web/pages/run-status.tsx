@@ -4,12 +4,14 @@ import { cut } from './foreign.js';
 import type { ShownRun } from './shown-run.js';
 import { StateLabel } from './state.js';
 
-/** The state's word and one sentence. A live region: nothing in it changes by itself, like 'a minute ago' would. */
+/** The state's word, which is the live region, and one sentence. */
 export function RunStatus({ shown }: { shown: ShownRun }) {
   const { state } = shown.run;
   return (
-    <div id="status" role="status" aria-atomic="true" class="run-status" data-state={state}>
-      <StateLabel state={state} />
+    <div id="status" class="run-status" data-state={state}>
+      <span role="status">
+        <StateLabel state={state} />
+      </span>
       <span class="run-status-text">
         <bdi>{cut(statusSentence(shown), 400)}</bdi>
       </span>

@@ -43,14 +43,9 @@ describe('a problem', () => {
 });
 
 describe('signing in', () => {
-  it('is one button, which knows where to return to', () => {
+  it('is one link, which knows where to return to', () => {
     const html = String(SignInPage({ page: page({ session: undefined }), returnTo: '/runs/run-A?ask="' }));
-    expect(formOf(html, 'Sign in with GitHub')).toEqual({
-      method: 'get',
-      action: '/auth/login',
-      fields: ['return_to'],
-    });
-    expect(html).toContain('value="/runs/run-A?ask=&quot;"');
+    expect(html).toContain('href="/auth/login?return_to=%2Fruns%2Frun-A%3Fask%3D%22"');
   });
 
   it('says what to set where there is no client id', () => {
