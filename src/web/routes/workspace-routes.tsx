@@ -184,7 +184,10 @@ function afterLock(c: PagesContext, back: Back, did: 'lock' | 'unlock', result: 
   return c.redirect(`${back.href}?did=${did}`, 303);
 }
 
-/** Any other word filters nothing. */
-function stateIn(word: string | undefined): RunState | undefined {
-  return word !== undefined && isRunState(word) ? word : undefined;
+/** As it is written in the record, or as people read it: `needs_confirmation`, 'Needs Confirmation'. */
+function stateIn(words: string | undefined): RunState | undefined {
+  if (!words) return undefined;
+  const state = words.toLowerCase().replaceAll(/[ -]/g, '_');
+  if (!isRunState(state)) throw new Problem(400, `There is no state ${words}.`);
+  return state;
 }
