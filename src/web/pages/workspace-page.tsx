@@ -170,7 +170,8 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
       <h2 id="queue-title" class="section-title">
         Queue
       </h2>
-      {queue.explanation && (
+      {/* A lock is told of at the top. */}
+      {queue.explanation && !queue.explanation.lock && (
         <QueueWords queue={queue.explanation} repository={repository} workspace={workspace.name} page={page} />
       )}
       <ol class="box list queue">
