@@ -11,7 +11,8 @@ export async function findRunAndRepository(
   db: Db,
   id: string,
 ): Promise<{ run: Run; repository: Repository } | undefined> {
-  const run = await db.selectFrom('runs').selectAll().where('id', '=', id.replaceAll('\0', '')).executeTakeFirst();
+  if (id.includes('\0')) return undefined;
+  const run = await db.selectFrom('runs').selectAll().where('id', '=', id).executeTakeFirst();
   if (!run) return undefined;
   const repository = await db
     .selectFrom('repositories')

@@ -6,10 +6,17 @@ import type { Session } from '../signin/session.js';
 /** More than any form of ours sends, in bytes. */
 const LARGEST_FORM = 64 * 1024;
 
-/** Stands before every route that reads a form: 413 for what is larger. */
+/** A form is larger than any of ours; the answer to it is 413. */
+export class FormTooLarge extends Error {
+  override name = 'FormTooLarge';
+}
+
+/** Stands before every route that reads a form. What is larger isn't read: throws FormTooLarge. */
 export const formLimit = bodyLimit({
   maxSize: LARGEST_FORM,
-  onError: (c) => c.text('The form is too large.', 413),
+  onError: () => {
+    throw new FormTooLarge();
+  },
 });
 
 /**

@@ -415,7 +415,7 @@ export function command(name: string, script: string, trigger = ''): string {
 
 /** A string as HCL writes it. */
 export function hcl(text: string): string {
-  return JSON.stringify(text).replaceAll('${', '$${').replaceAll('%{', '%%{');
+  return JSON.stringify(text).replaceAll(/[$%](?=\{)/g, '$&$&');
 }
 
 export async function lines(file: string): Promise<string[]> {

@@ -4,7 +4,7 @@ import { Icon } from './icon.js';
 import { Layout } from './layout.js';
 import type { PageContext } from './page-context.js';
 
-export type ProblemStatus = 400 | 403 | 404 | 405 | 409 | 410 | 429 | 500 | 503;
+export type ProblemStatus = 400 | 403 | 404 | 405 | 409 | 410 | 413 | 429 | 500 | 503;
 
 export interface ProblemPageProps {
   page: PageContext;
@@ -33,6 +33,7 @@ const PROBLEMS: Record<ProblemStatus, { title: string; detail: string }> = {
   405: { title: 'Not in this way', detail: 'This address is there, but not for that method.' },
   409: { title: 'Too late', detail: 'The run has moved on in the meantime. Nothing was changed.' },
   410: { title: 'No longer kept', detail: 'It was here, and was cleared away after its time.' },
+  413: { title: 'That is too large', detail: 'No form here is as large as what was sent. Nothing was changed.' },
   429: { title: 'Too many requests', detail: 'Wait a minute, and try again.' },
   500: { title: 'Something went wrong', detail: 'It is in Signalbox’s log. Try again.' },
   503: {

@@ -35,7 +35,7 @@ export function RunControls(props: RunControlsProps) {
     <section id="controls" class="run-controls" aria-label="Controls">
       {buttons.length > 0 ? (
         <div class="controls-bar">
-          {props.ask && buttons.some(({ control }) => control === 'confirm') ? (
+          {props.ask && isDangerous(shown) && buttons.some(({ control }) => control === 'confirm') ? (
             <Question {...props} />
           ) : (
             buttons.map((offered) => <Control offered={offered} {...props} />)
@@ -194,15 +194,19 @@ function WhoCan({ access, shown: { run } }: { access: Access; shown: ShownRun })
   );
 }
 
-/** Outside of the regions that change by themselves: what is being typed stays. */
-export function CommentForm({ shown, page }: { shown: ShownRun; page: PageContext }) {
+/** The same whatever the run does, so what is being typed stays; gone with the right to write. */
+export function Commenting({ shown, page, controls }: RunControlsProps) {
   return (
-    <ActionForm page={page} action={`${runPath(shown.run.id)}/comment`} name="comment-form">
-      <label for="comment">Comment</label>
-      <textarea id="comment" name="comment" class="form-control" rows={3} maxlength={5_000} required></textarea>
-      <button type="submit" class="btn">
-        Add comment
-      </button>
-    </ActionForm>
+    <div id="commenting">
+      {controls.some(({ control }) => control === 'comment') && (
+        <ActionForm page={page} action={`${runPath(shown.run.id)}/comment`} name="comment-form">
+          <label for="comment">Comment</label>
+          <textarea id="comment" name="comment" class="form-control" rows={3} maxlength={5_000} required></textarea>
+          <button type="submit" class="btn">
+            Add comment
+          </button>
+        </ActionForm>
+      )}
+    </div>
   );
 }

@@ -6,7 +6,7 @@ import { cut, Foreign } from './foreign.js';
 import { Layout } from './layout.js';
 import { type Notice, NoticeBanner } from './parts.js';
 import { RunCause, runTitle } from './run-cause.js';
-import { CommentForm, RunControls, type RunControlsProps } from './run-controls.js';
+import { Commenting, RunControls, type RunControlsProps } from './run-controls.js';
 import { RunDiagnostics } from './run-diagnostics.js';
 import { RunFacts } from './run-facts.js';
 import { RunPlan } from './run-plan.js';
@@ -35,6 +35,7 @@ export function regions(props: RunControlsProps): Record<string, JSX.Element> {
     diagnostics: <RunDiagnostics shown={shown} page={page} />,
     plan: <RunPlan shown={shown} plan={plan} notShown={planNotShown} />,
     timeline: <RunTimeline shown={shown} page={page} />,
+    commenting: <Commenting {...props} />,
     controls: <RunControls {...props} />,
   };
 }
@@ -45,7 +46,7 @@ export function runPageTitle({ run, workspace, repository }: RunControlsProps['s
 
 /** What it is doing, what it will change, who can move it, and what happened. */
 export function RunPage(props: RunPageProps) {
-  const { shown, page, outputs, controls } = props;
+  const { shown, page, outputs } = props;
   const { run, workspace, repository } = shown;
   const parts = regions(props);
   return (
@@ -82,7 +83,7 @@ export function RunPage(props: RunPageProps) {
           <div class="run-side">
             {parts.facts}
             {parts.timeline}
-            {controls.some(({ control }) => control === 'comment') && <CommentForm shown={shown} page={page} />}
+            {parts.commenting}
           </div>
         </div>
         {parts.controls}

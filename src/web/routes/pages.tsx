@@ -5,6 +5,7 @@ import { isPassing } from '../../github/failures.js';
 import { SaidTooMuch } from '../../runs/said.js';
 import { GitHubAway, SessionOver } from '../../signin/sign-in.js';
 import { assetRoutes } from '../assets.js';
+import { FormTooLarge } from '../forgery.js';
 import { NoClientIdPage, ProblemPage, SignInPage } from '../pages/problem-page.js';
 import { answer, answerProblem, Problem, pageContext } from './answer.js';
 import { authRoutes } from './auth.js';
@@ -55,6 +56,7 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     const session = await signIn.sessionOf(c.req.header('cookie'));
     if (!session) return answer(c, <SignInPage page={page} returnTo={returnTo(c.req)} />, 401);
     c.set('session', session);
+    c.header('Cache-Control', 'no-store');
     return next();
   });
   app.route('/', workspaceRoutes(services));
@@ -65,6 +67,7 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
 
   app.onError((error, c) => {
     if (error instanceof Problem) return answerProblem(c, services, error);
+    if (error instanceof FormTooLarge) return answerProblem(c, services, new Problem(413));
     if (error instanceof BadCursor) return answerProblem(c, services, new Problem(400, error.message));
     if (error instanceof SaidTooMuch) return answerProblem(c, services, new Problem(400, error.message));
     if (error instanceof GitHubAway) return answerProblem(c, services, new Problem(503));

@@ -46,6 +46,10 @@ export function runRoutes(services: PageServices): Hono<PagesEnv> {
 
   app.get('/runs/:id/events', async (c) => {
     const { run } = await seenRun(c, services, c.req.param('id'));
+    if (c.req.method === 'HEAD') {
+      // A stream that nobody reads would stay open, and count.
+      return c.body(null, 200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' });
+    }
     const { session, cookies } = { session: c.get('session'), cookies: c.req.header('cookie') };
     return services.streams.open({
       run: run.id,

@@ -138,13 +138,17 @@ describe('the controls', () => {
     expect(textOf(text)).toContain('takes write access to the repository');
   });
 
-  it('have a box for a comment, outside of what changes by itself', () => {
+  it('have a box for a comment, which is the same in every state: what is being typed stays', () => {
     expect(formOf(html(), 'Add comment')).toEqual({
       method: 'post',
       action: '/runs/run-9BvRt4KpWmXc2LdQ/comment',
       fields: ['csrf', 'comment'],
     });
-    for (const element of Object.values(regions(runPage()))) expect(String(element)).not.toContain('<textarea');
+    const { commenting, ...others } = regions(runPage());
+    for (const element of Object.values(others)) expect(String(element)).not.toContain('<textarea');
+    const later = runPage({ shown: shown({ state: 'applied', ended_at: NOW }), controls: [{ control: 'comment' }] });
+    expect(region('commenting', later)).toBe(String(commenting));
+    expect(region('commenting', runPage({ access: 'read', controls: [] }))).toBe('<div id="commenting"></div>');
   });
 });
 
