@@ -75,7 +75,7 @@ export class World {
     private readonly redis: TestRedis | undefined,
     private readonly client: pg.Client,
     readonly port: number,
-    private readonly encryptionKey: string,
+    readonly encryptionKey: string,
   ) {}
 
   static async start(deployment: Deployment, options: WorldOptions = {}): Promise<World> {

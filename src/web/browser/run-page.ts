@@ -115,8 +115,8 @@ function swap(id: string, html: string): void {
 
 function followLinks(): void {
   const follow = () => {
-    const [, id = '', stage = ''] = /^#((plan|apply)-L\d+)$/.exec(location.hash) ?? [];
-    outputs.get(stage)?.show(id);
+    const [, stage = '', line] = /^#(plan|apply)-L([1-9]\d*)$/.exec(location.hash) ?? [];
+    if (line !== undefined) outputs.get(stage)?.show(Number(line));
   };
   addEventListener('hashchange', follow);
   follow();
