@@ -131,7 +131,7 @@ suite(`Pages that stay open while runs go on (SIGNALBOX_TEST_SEED=${seed})`, () 
 ${resource('a', 'x')}`);
     const { page } = alice;
     await page.goto(`${world.url}${path}`);
-    await shows(page, 'plan', 'terraform_remote_state.slow: Reading...');
+    await shows(page, 'plan', 'terraform_remote_state.slow: Refreshing...');
     await world.github.until('Terraform asks', () => slow.asked() === 1);
     for (const pid of await terraformsIn(world.directory)) process.kill(pid, 'SIGKILL');
     await world.github.until('another attempt', () => slow.asked() === 2, PATIENCE.timeout);
@@ -139,7 +139,7 @@ ${resource('a', 'x')}`);
     await state(page, 'Needs Confirmation');
     await shows(page, 'plan', 'Plan: 1 to add');
     const plan = await textOnRecord(run, 'plan');
-    expect(plan.split('Reading...')).toHaveLength(2);
+    expect(plan.split('Refreshing...')).toHaveLength(2);
     expect(await textOf(page, 'plan')).toBe(plan);
     await alice.press('Confirm & Apply');
     await state(page, 'Applied');
