@@ -1,12 +1,13 @@
 import { idle } from './idle.js';
 import { describeMachine, print } from './output.js';
 import { overhead } from './overhead.js';
+import { pages } from './pages.js';
 import { sandbox } from './sandbox.js';
 import { scrape } from './scrape.js';
 import { webhooks } from './webhooks.js';
 
-/** `npm run bench`, or `npm run bench -- overhead|webhooks|idle|scrape|sandbox …` for some of it. */
-const BENCHMARKS = { overhead, webhooks, idle, scrape, sandbox };
+/** `npm run bench`, or `npm run bench -- overhead|webhooks|idle|scrape|sandbox|pages …` for some of it. */
+const BENCHMARKS = { overhead, webhooks, idle, scrape, sandbox, pages };
 
 /** Nothing here may go on for longer, in ms. */
 const LIMIT_MS = 10 * 60_000;

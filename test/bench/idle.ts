@@ -1,8 +1,8 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { Redis } from 'ioredis';
 import type { Signalbox } from '../support/signalbox.js';
 import { type Database, inLaboratory, type Laboratory } from './laboratory.js';
 import { print, printTable, ratio } from './output.js';
+import { rssOf, usedBy } from './process-use.js';
 
 const FEW = 10;
 const MANY = 10_000;
@@ -52,7 +52,7 @@ export async function idle(): Promise<void> {
           ...(await connectionsOf(idler)),
           cpu: share(begin.process, end.process),
           sessions: share(0, grown(begin.sessions, end.sessions)),
-          rss: await rssOf(idler.signalbox),
+          rss: await rssOf(idler.signalbox.process.pid ?? 0),
         };
       }),
     );
@@ -124,18 +124,6 @@ async function sessionsOf(database: Database): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
-async function usedBy(pid: number): Promise<number> {
-  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
-  const used = await Promise.all(
-    threads.map(async (thread) => {
-      // Nanoseconds on a processor come first: clock ticks, which `stat` counts, are as long as what is measured here.
-      const text = await readFile(`/proc/${pid}/task/${thread}/schedstat`, 'utf8').catch(() => '0');
-      return Number(text.split(' ')[0]) / 1e6;
-    }),
-  );
-  return used.reduce((sum, each) => sum + each, 0);
-}
-
 async function connectionsOf({ database, redis }: Idler) {
   const postgres = (await sessionsOf(database)).length;
   if (redis === undefined) return { postgres, redis: undefined };
@@ -149,12 +137,6 @@ async function connectionsOf({ database, redis }: Idler) {
   } finally {
     client.disconnect();
   }
-}
-
-/** In MiB. */
-async function rssOf({ process: { pid } }: Signalbox): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024;
 }
 
 function report(idlers: readonly Idler[], figures: readonly Figures[]): void {

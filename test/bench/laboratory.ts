@@ -70,6 +70,7 @@ async function open(ends: (() => Promise<unknown>)[]): Promise<Laboratory> {
         dataDirectory: join(directory, name),
         env: {
           DATABASE_URL: database.url,
+          PUBLIC_URL: `http://127.0.0.1:${port}`,
           // What is measured is us, not how slowly GitHub wants to be asked.
           GITHUB_CONTENT_PER_MINUTE: '10000',
           GITHUB_CONTENT_PER_HOUR: '15000',

@@ -75,7 +75,7 @@ export class World {
     private readonly redis: TestRedis | undefined,
     private readonly client: pg.Client,
     readonly port: number,
-    private readonly encryptionKey: string,
+    readonly encryptionKey: string,
   ) {}
 
   static async start(deployment: Deployment, options: WorldOptions = {}): Promise<World> {
@@ -144,6 +144,11 @@ export class World {
 
   /** The processes of the deployment; also again, after they were stopped or killed. */
   async startProcesses(): Promise<void> {
+    await this.startWeb();
+    if (this.deployment.workers > 0) await this.startWorkers();
+  }
+
+  async startWeb(): Promise<void> {
     const { github, deployment, directory } = this;
     const env = this.#environment;
     const roles = deployment.workers === 0 ? 'web,worker' : 'web';
@@ -151,8 +156,7 @@ export class World {
       ...{ github, dataDirectory: join(directory, 'web'), port: this.port },
       env: { PUBLIC_URL: this.url, ...env, ROLES: roles },
     };
-    this.processes.push(await Signalbox.start(web));
-    if (deployment.workers > 0) await this.startWorkers();
+    this.processes.unshift(await Signalbox.start(web));
   }
 
   async startWorkers(): Promise<void> {
@@ -167,9 +171,9 @@ export class World {
     this.processes.push(...(await Promise.all(starting)));
   }
 
-  /** SIGKILL to every process, or to the workers alone; what Terraform runs goes on. */
-  async kill(which: 'all' | 'workers'): Promise<void> {
-    const killed = this.processes.splice(which === 'all' ? 0 : 1);
+  /** SIGKILL to every process, or to some of them alone; what Terraform runs goes on. */
+  async kill(which: 'all' | 'web' | 'workers'): Promise<void> {
+    const killed = this.processes.splice(which === 'workers' ? 1 : 0, which === 'web' ? 1 : Number.POSITIVE_INFINITY);
     for (const each of killed) {
       this.#logOfKilled += each.log;
       await each.stop('SIGKILL');

@@ -53,7 +53,7 @@ function isAlike(node: Node, wanted: Node): boolean {
 }
 
 function keyOf(element: Element): string {
-  return element.id || (element.getAttribute('name') ?? '');
+  return element.id || (element.getAttribute('name') ?? element.getAttribute('data-keep') ?? '');
 }
 
 export function syncAttributes(element: Element, wanted: Element): void {

@@ -1,12 +1,18 @@
-import { type AnsiState, parseAnsi } from './ansi.js';
+import { type AnsiState, parseAnsi, type Span } from './ansi.js';
+import { CHUNK_LINES, Chunk } from './chunk.js';
+import { copyExactly } from './selection.js';
 
-/** Lines that are laid out together: what is far away isn't, so that any number of lines is shown at once. */
-const CHUNK_LINES = 200;
+/** Lines that have their colours and links wherever they are. Of the others those have them that are near the view. */
+const ALWAYS_DRESSED = 5_000;
+/** How near that is. */
+const NEAR = '1000px 0px';
 /** What is added at once, in characters, and how long others may have to wait for that, in ms. */
 const SLICE = 8 * 1024;
-const TURN_MS = 50;
+const TURN_MS = 12;
 /** How near to the end, in pixels, is at the end. */
 const NEAR_END = 40;
+/** Frames in which the way to a place is looked at again: what comes into view on it turns out to be longer or shorter. */
+const FRAMES = 4;
 
 /** One stage's output on the page. */
 export class OutputView {
@@ -15,20 +21,22 @@ export class OutputView {
   readonly #section: HTMLElement;
   readonly #details: HTMLDetailsElement;
   readonly #onText: (() => void)[] = [];
+  readonly #onDress: (() => void)[] = [];
+  readonly #near: IntersectionObserver;
   #attempt: number | undefined;
   #state: AnsiState;
-  #lines: number;
-  #inLine: boolean;
-  #chunk: HTMLElement | undefined;
-  #chunkLines: number;
+  #chunks: Chunk[] = [];
   readonly #queue: { text: string; attempt: number }[] = [];
   #busy = false;
   /** The reader is at the end, and so stays there. */
   #follows: boolean;
-  #frame = false;
   #scrolledTo = 0;
-  /** The line that the address names, and that isn't there yet. */
-  #awaited: string | undefined;
+  /** Where to go, and in how many frames. */
+  #step: () => void = () => undefined;
+  #framesLeft = 0;
+  /** The line that is marked, or will be as soon as it is there. */
+  #marked: number | undefined;
+  #awaited = false;
 
   constructor(section: HTMLElement) {
     const log = section.querySelector<HTMLElement>('[role=log]');
@@ -40,13 +48,13 @@ export class OutputView {
     this.stage = section.dataset.stage ?? '';
     this.#attempt = section.dataset.attempt === undefined ? undefined : Number(section.dataset.attempt);
     this.#state = JSON.parse(section.dataset.ansi ?? '{}') as AnsiState;
-    this.#lines = log.querySelectorAll('a[data-line]').length;
-    this.#chunk = (log.lastElementChild as HTMLElement | null) ?? undefined;
-    this.#chunkLines = this.#chunk?.querySelectorAll('a[data-line]').length ?? 0;
-    this.#inLine = this.#lines > 0 && log.textContent?.endsWith('\n') === false;
+    for (const written of log.querySelectorAll<HTMLElement>('.Output-chunk')) {
+      this.#chunks.push(new Chunk(this.stage, this.#nextLine, { dressed: true, written }));
+    }
+    this.#near = new IntersectionObserver((entries) => this.#dressNear(entries), { root: log, rootMargin: NEAR });
     section.querySelector('.Output-link--end')?.addEventListener('click', (event) => {
       event.preventDefault();
-      this.#toEnd();
+      this.#goToEnd();
       log.focus({ preventScroll: true });
     });
     log.addEventListener('copy', (event) => copyExactly(event, log));
@@ -58,12 +66,21 @@ export class OutputView {
       if (isAtEnd || scrollTop < this.#scrolledTo) this.#follows = isAtEnd;
       this.#scrolledTo = scrollTop;
     });
-    this.#followSoon();
+    if (this.#follows) this.#goToEnd();
+  }
+
+  get chunks(): readonly Chunk[] {
+    return this.#chunks;
   }
 
   /** What to do when there is more text, or other. */
   onText(listener: () => void): void {
     this.#onText.push(listener);
+  }
+
+  /** What to do when the same text is in other nodes than before. */
+  onDress(listener: () => void): void {
+    this.#onDress.push(listener);
   }
 
   /** Adds text, in turns: the page answers also while a long one is added. */
@@ -72,6 +89,25 @@ export class OutputView {
       this.#queue.push({ text: text.slice(start, start + SLICE), attempt });
     }
     if (!this.#busy) void this.#drain();
+  }
+
+  /** Opens the fold, goes to a line and marks it; if it isn't there yet, as soon as it is. */
+  show(line: number): void {
+    this.#details.open = true;
+    this.#marked = line;
+    this.#awaited = line >= this.#nextLine;
+    this.#mark();
+    if (!this.#awaited) this.goToLine(line);
+  }
+
+  goToLine(line: number): void {
+    const chunk = this.#chunks[Math.floor((line - 1) / CHUNK_LINES)];
+    if (!chunk) return;
+    this.#follows = false;
+    this.#goTo(() => {
+      this.#dress([chunk], []);
+      document.getElementById(`${this.stage}-L${line}`)?.scrollIntoView({ block: 'center' });
+    });
   }
 
   async #drain(): Promise<void> {
@@ -83,8 +119,8 @@ export class OutputView {
         if (next) this.#add(next.text, next.attempt);
       } while (this.#queue.length > 0 && performance.now() < until);
       // While there is much more, its lines stay out of sight: those in sight are laid out.
-      if (this.#queue.length === 0) this.#followSoon();
-      if (this.#awaited !== undefined) this.show(this.#awaited);
+      if (this.#queue.length === 0 && this.#follows) this.#goToEnd();
+      if (this.#awaited && this.#marked !== undefined) this.show(this.#marked);
       for (const listener of this.#onText) listener();
       await new Promise((resolve) => setTimeout(resolve));
     }
@@ -100,84 +136,71 @@ export class OutputView {
     }
     const { spans, state } = parseAnsi(text, this.#state);
     this.#state = state;
-    for (const span of spans) {
-      if (!this.#inLine) this.#beginLine();
-      this.#chunk?.append(span.classes === '' ? span.text : coloured(span.text, span.classes));
-      this.#inLine = !span.text.endsWith('\n');
-    }
+    for (let rest: readonly Span[] = spans; rest.length > 0; ) rest = this.#chunkToFill().append(rest);
   }
 
-  /** Opens the fold, goes to a line and marks it; if it isn't there yet, as soon as it is. */
-  show(id: string): void {
-    const line = document.getElementById(id);
-    this.#details.open = true;
-    this.#awaited = line ? undefined : id;
-    if (!line) return;
-    for (const marked of this.log.querySelectorAll('.Output-line--marked'))
-      marked.classList.remove('Output-line--marked');
-    line.classList.add('Output-line--marked');
-    line.scrollIntoView({ block: 'center' });
+  #chunkToFill(): Chunk {
+    const last = this.#chunks.at(-1);
+    if (last && !last.isFull) return last;
+    const line = this.#nextLine;
+    const chunk = new Chunk(this.stage, line, { dressed: line <= ALWAYS_DRESSED });
+    this.#chunks.push(chunk);
+    this.log.append(chunk.element);
+    if (line > ALWAYS_DRESSED) this.#near.observe(chunk.element);
+    return chunk;
   }
 
-  #beginLine(): void {
-    if (!this.#chunk || this.#chunkLines >= CHUNK_LINES) {
-      this.#chunk?.classList.add('Output-chunk--full');
-      this.#chunk = document.createElement('div');
-      this.#chunk.className = 'Output-chunk';
-      this.#chunkLines = 0;
-      this.log.append(this.#chunk);
-    }
-    this.#lines += 1;
-    this.#chunkLines += 1;
-    const number = String(this.#lines);
-    const link = document.createElement('a');
-    link.id = `${this.stage}-L${number}`;
-    link.dataset.line = number;
-    link.href = `#${link.id}`;
-    link.tabIndex = -1;
-    link.ariaLabel = `Line ${number}`;
-    this.#chunk.append(link);
+  get #nextLine(): number {
+    const last = this.#chunks.at(-1);
+    return last ? last.firstLine + last.lines : 1;
   }
 
   #clear(attempt: number): void {
     this.#attempt = attempt;
-    if (this.#lines === 0) return;
+    if (this.#chunks.length === 0) return;
+    this.#near.disconnect();
+    this.#chunks = [];
     this.log.replaceChildren();
     this.#state = {};
-    this.#lines = 0;
-    this.#chunkLines = 0;
-    this.#chunk = undefined;
-    this.#inLine = false;
   }
 
-  /** Once for each frame: to ask where the end is costs a layout. */
-  #followSoon(): void {
-    if (!this.#follows || this.#frame) return;
-    this.#frame = true;
-    requestAnimationFrame(() => {
-      this.#frame = false;
-      if (this.#follows) this.#toEnd();
+  #dressNear(entries: IntersectionObserverEntry[]): void {
+    const isNear = new Map(entries.map(({ target, isIntersecting }) => [target, isIntersecting]));
+    const changed = (near: boolean) => this.#chunks.filter(({ element }) => isNear.get(element) === near);
+    this.#dress(changed(true), changed(false));
+  }
+
+  #dress(near: readonly Chunk[], far: readonly Chunk[]): void {
+    const dressed = near.filter((chunk) => chunk.dress());
+    const undressed = far.filter((chunk) => chunk.undress());
+    if (dressed.length > 0) this.#mark();
+    if (dressed.length + undressed.length > 0) for (const listener of this.#onDress) listener();
+  }
+
+  #mark(): void {
+    const id = this.#marked === undefined ? undefined : `${this.stage}-L${this.#marked}`;
+    for (const marked of this.log.querySelectorAll('.Output-line--marked')) {
+      marked.classList.toggle('Output-line--marked', marked.id === id);
+    }
+    if (id !== undefined) document.getElementById(id)?.classList.add('Output-line--marked');
+  }
+
+  #goToEnd(): void {
+    this.#follows = true;
+    this.#goTo(() => {
+      if (this.#follows) this.log.scrollTop = this.log.scrollHeight;
     });
   }
 
-  #toEnd(): void {
-    this.log.scrollTop = this.log.scrollHeight;
+  /** Once for each frame: to ask where a place is costs a layout. */
+  #goTo(step: () => void): void {
+    const move = () => {
+      this.#step();
+      this.#framesLeft -= 1;
+      if (this.#framesLeft > 0) requestAnimationFrame(move);
+    };
+    if (this.#framesLeft <= 0) requestAnimationFrame(move);
+    this.#step = step;
+    this.#framesLeft = FRAMES;
   }
-}
-
-function coloured(text: string, classes: string): HTMLElement {
-  const span = document.createElement('span');
-  span.className = classes;
-  span.textContent = text;
-  return span;
-}
-
-/** The browser would add a line's end between two blocks. */
-function copyExactly(event: ClipboardEvent, log: HTMLElement): void {
-  const selection = document.getSelection();
-  if (selection?.rangeCount !== 1 || !event.clipboardData) return;
-  const range = selection.getRangeAt(0);
-  if (range.collapsed || !log.contains(range.commonAncestorContainer)) return;
-  event.clipboardData.setData('text/plain', range.cloneContents().textContent ?? '');
-  event.preventDefault();
 }

@@ -39,20 +39,24 @@ if (run !== undefined) {
 }
 
 function connect(): void {
-  clearTimeout(timer);
+  stopWaiting();
   source?.close();
   const query = new URLSearchParams(position === undefined ? {} : { from: position });
   // A plan doesn't change, and may be long.
   if (document.querySelector('#plan details')) query.set('has', 'plan');
   source = new EventSource(`/runs/${run}/events?${query}`);
   source.onopen = () => {
-    clearTimeout(timer);
+    stopWaiting();
     say(undefined);
   };
   source.onerror = () => {
-    clearTimeout(timer);
-    if (source?.readyState === EventSource.CLOSED) void refused();
-    else timer = setTimeout(() => say('Reconnecting…'), BREAK_MS);
+    if (source?.readyState === EventSource.CLOSED) {
+      stopWaiting();
+      void refused();
+    } else {
+      // Each attempt of the browser's that fails is another error of the same break.
+      timer ??= setTimeout(() => say('Reconnecting…'), BREAK_MS);
+    }
   };
   source.addEventListener('output', (event) => {
     const { stage, attempt, text } = JSON.parse(event.data) as { stage: string; attempt: number; text: string };
@@ -65,9 +69,15 @@ function connect(): void {
   });
   source.addEventListener('end', () => {
     ended = true;
+    stopWaiting();
     source?.close();
     say(undefined);
   });
+}
+
+function stopWaiting(): void {
+  clearTimeout(timer);
+  timer = undefined;
 }
 
 /** The answer wasn't a stream, and doesn't say to scripts what it was: the page's own does. */
@@ -115,8 +125,8 @@ function swap(id: string, html: string): void {
 
 function followLinks(): void {
   const follow = () => {
-    const [, id = '', stage = ''] = /^#((plan|apply)-L\d+)$/.exec(location.hash) ?? [];
-    outputs.get(stage)?.show(id);
+    const [, stage = '', line] = /^#(plan|apply)-L([1-9]\d*)$/.exec(location.hash) ?? [];
+    if (line !== undefined) outputs.get(stage)?.show(Number(line));
   };
   addEventListener('hashchange', follow);
   follow();

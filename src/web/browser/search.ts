@@ -1,7 +1,9 @@
+import type { Chunk } from './chunk.js';
 import type { OutputView } from './output.js';
 
+/** By its place in the text of its chunk. */
 interface Match {
-  chunk: Element;
+  chunk: Chunk;
   start: number;
   end: number;
 }
@@ -39,6 +41,7 @@ export class OutputSearch {
     output.onText(() => {
       if (this.#input.value !== '') this.#later(() => this.#search(this.#current, false));
     });
+    output.onDress(() => this.#mark());
   }
 
   #later(work: () => void): void {
@@ -52,7 +55,7 @@ export class OutputSearch {
   /** Looks for all matches, and goes to the one with this number. */
   #search(current: number, moves = true): void {
     const query = this.#input.value;
-    this.#matches = query === '' ? [] : matchesIn(this.#output.log, query);
+    this.#matches = query === '' ? [] : matchesIn(this.#output.chunks, query);
     this.#current = Math.min(current, this.#matches.length - 1);
     this.#show(moves);
   }
@@ -74,38 +77,33 @@ export class OutputSearch {
     const { length } = this.#matches;
     const isAsked = this.#input.value !== '';
     this.#count.textContent = !isAsked ? '' : length === 0 ? 'No matches' : `${this.#current + 1} of ${length}`;
+    this.#mark();
+    const match = this.#matches[this.#current];
+    if (match && moves) this.#output.goToLine(lineOf(match));
+  }
+
+  #mark(): void {
     unmark(this.#output.log, this.#output.stage);
     const match = this.#matches[this.#current];
     if (!match) return;
-    if (moves) lineOf(match).scrollIntoView({ block: 'center' });
     const first = Math.max(0, this.#current - MARKED / 2);
     mark(this.#output.stage, this.#matches.slice(first, first + MARKED), match);
   }
 }
 
-function matchesIn(log: HTMLElement, query: string): Match[] {
+function matchesIn(chunks: readonly Chunk[], query: string): Match[] {
   const pattern = new RegExp(query.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&'), 'gi');
-  const matches: Match[] = [];
-  for (const chunk of log.children) {
-    for (const { index, 0: found } of (chunk.textContent ?? '').matchAll(pattern)) {
-      matches.push({ chunk, start: index, end: index + found.length });
-    }
-  }
-  return matches;
+  return chunks.flatMap((chunk) =>
+    [...chunk.text.matchAll(pattern)].map(({ index, 0: found }) => ({
+      chunk,
+      start: index,
+      end: index + found.length,
+    })),
+  );
 }
 
-/** The link at the beginning of the line that a match is in. */
-function lineOf({ chunk, start }: Match): Element {
-  let at = 0;
-  let line: Element = chunk;
-  for (const node of chunk.childNodes) {
-    if (node instanceof HTMLAnchorElement) {
-      if (at > start) break;
-      line = node;
-    }
-    at += node.textContent?.length ?? 0;
-  }
-  return line;
+function lineOf({ chunk, start }: Match): number {
+  return chunk.firstLine + chunk.text.slice(0, start).split('\n').length - 1;
 }
 
 function mark(stage: string, matches: Match[], current: Match): void {
@@ -140,14 +138,14 @@ function unmark(log: HTMLElement, stage: string): void {
 
 /** In one walk through the text of each chunk. Matches come in order. */
 function* rangesOf(matches: Match[]): Generator<[Match, Range]> {
-  let chunk: Element | undefined;
+  let chunk: Chunk | undefined;
   let walker: TreeWalker | undefined;
   let node: Node | null = null;
   let at = 0;
   for (const match of matches) {
     if (match.chunk !== chunk || !walker) {
       chunk = match.chunk;
-      walker = document.createTreeWalker(chunk, NodeFilter.SHOW_TEXT);
+      walker = document.createTreeWalker(chunk.element, NodeFilter.SHOW_TEXT);
       node = walker.nextNode();
       at = 0;
     }
