@@ -1,3 +1,4 @@
+import { fetchAttributes } from './attributes.js';
 import { morphChildren, syncAttributes } from './morph.js';
 import { OutputView } from './output.js';
 import { OutputSearch } from './search.js';
@@ -29,6 +30,7 @@ notice.hidden = true;
 document.querySelector('main')?.prepend(notice);
 
 if (run !== undefined) {
+  fetchAttributes();
   followLinks();
   connect();
   // A page that is kept for the back button has no connection.

@@ -28,6 +28,11 @@ export function runPath(run: string): string {
   return `/runs/${part(run)}`;
 }
 
+/** The attributes of one resource of a run's plan, by its place in the plan. */
+export function resourcePath(run: string, index: number): string {
+  return `${runPath(run)}/resources/${index}`;
+}
+
 export function repositoryUrl(githubUrl: string, repository: RepositoryName): string {
   return `${githubUrl}/${part(repository.owner)}/${part(repository.name)}`;
 }

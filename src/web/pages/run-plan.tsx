@@ -3,6 +3,7 @@ import type { PlanDifference } from '../../db/schema.js';
 import { plural } from '../../reports/words.js';
 import type { RunState } from '../../runs/machine.js';
 import type { OutputView, PlanView, ResourceView } from '../../terraform/plan-view.js';
+import { resourcePath } from './addresses.js';
 import { cut, Foreign } from './foreign.js';
 import { Icon } from './icon.js';
 import { AttributeTable } from './plan-attributes.js';
@@ -27,6 +28,8 @@ const ACTIONS = Object.keys(SIGNS) as Action[];
 const OPEN_IN: readonly RunState[] = ['needs_confirmation', 'planned', 'confirmed'];
 /** A longer group begins folded, so that what comes after it is near. */
 const OPEN_UP_TO = 100;
+/** Of more resources the attributes are fetched when somebody unfolds one: they would be most of a large page. */
+const WHOLE_UP_TO = 200;
 
 export interface RunPlanProps {
   shown: ShownRun;
@@ -49,7 +52,7 @@ export function RunPlan({ shown, plan, notShown }: RunPlanProps) {
             <h2>Plan</h2>
             <Counts plan={plan} />
           </summary>
-          <PlanParts plan={plan} />
+          <PlanParts run={run.id} plan={plan} />
         </details>
       )}
     </section>
@@ -58,18 +61,21 @@ export function RunPlan({ shown, plan, notShown }: RunPlanProps) {
 
 const made = new WeakMap<PlanView, string>();
 
-/** A plan never changes, and one of 2,000 resources takes a quarter of a second: it is made once for each PlanView. */
-function PlanParts({ plan }: { plan: PlanView }) {
-  const html = made.get(plan) ?? String(<Groups plan={plan} />);
+/** A plan never changes, and one of many resources takes a while: it is made once for each PlanView. */
+function PlanParts({ run, plan }: { run: string; plan: PlanView }) {
+  const html = made.get(plan) ?? String(<Groups run={run} plan={plan} />);
   made.set(plan, html);
   return raw(html);
 }
 
-function Groups({ plan }: { plan: PlanView }) {
+function Groups({ run, plan }: { run: string; plan: PlanView }) {
+  const later = plan.resources.length > WHOLE_UP_TO ? plan.resources : [];
+  const paths = new Map(later.map((resource, index) => [resource, resourcePath(run, index)]));
+  const attributesAt = (resource: ResourceView) => paths.get(resource);
   const groups = ACTIONS.map((action) => plan.resources.filter((resource) => resource.action === action));
   return (
     <>
-      {groups.map((resources) => resources.length > 0 && <Group resources={resources} />)}
+      {groups.map((resources) => resources.length > 0 && <Group resources={resources} attributesAt={attributesAt} />)}
       {plan.outputs.length > 0 && (
         <details class="group" open data-keep="plan-outputs">
           <summary>
@@ -123,7 +129,13 @@ function Counts({ plan }: { plan: PlanView }) {
   );
 }
 
-function Group({ resources }: { resources: ResourceView[] }) {
+interface GroupProps {
+  resources: ResourceView[];
+  /** Where a resource's attributes are, if not here. */
+  attributesAt: (resource: ResourceView) => string | undefined;
+}
+
+function Group({ resources, attributesAt }: GroupProps) {
   const action = resources[0]?.action ?? 'read';
   return (
     <details class="group" open={resources.length <= OPEN_UP_TO} data-keep={`plan-${action}`}>
@@ -134,13 +146,24 @@ function Group({ resources }: { resources: ResourceView[] }) {
         </h3>
       </summary>
       {resources.map((resource) => (
-        <Resource resource={resource} keep={`plan:${resource.address}:${resource.deposed ?? ''}`} />
+        <Resource
+          resource={resource}
+          keep={`plan:${resource.address}:${resource.deposed ?? ''}`}
+          attributesAt={attributesAt(resource)}
+        />
       ))}
     </details>
   );
 }
 
-function Resource({ resource, keep, drift }: { resource: ResourceView; keep: string; drift?: boolean }) {
+interface ResourceProps {
+  resource: ResourceView;
+  keep: string;
+  drift?: boolean;
+  attributesAt?: string | undefined;
+}
+
+function Resource({ resource, keep, drift, attributesAt }: ResourceProps) {
   const { action, address, attributes, deposed, imported, movedFrom, reason } = resource;
   const forcing = attributes.filter(({ forcesReplacement }) => forcesReplacement);
   const head = (
@@ -200,7 +223,15 @@ function Resource({ resource, keep, drift }: { resource: ResourceView; keep: str
   return (
     <details class="resource" data-keep={keep}>
       <summary>{head}</summary>
-      <AttributeTable attributes={attributes} />
+      {attributesAt === undefined ? (
+        <AttributeTable attributes={attributes} />
+      ) : (
+        <p class="attributes-later">
+          <a data-attributes href={attributesAt}>
+            {plural(attributes.length, 'attribute')}
+          </a>
+        </p>
+      )}
     </details>
   );
 }

@@ -12,6 +12,7 @@ import { SessionOver } from '../../signin/sign-in.js';
 import { checkForm, formLimit } from '../forgery.js';
 import { runPath } from '../pages/addresses.js';
 import type { Notice } from '../pages/parts.js';
+import { ResourcePage } from '../pages/resource-page.js';
 import { answer, Problem, pageContext } from './answer.js';
 import { only } from './methods.js';
 import { noticeOf } from './notices.js';
@@ -35,6 +36,16 @@ export function runRoutes(services: PageServices): Hono<PagesEnv> {
     return answer(c, await renderRun(services, run.id, { page, access, ask, notice }));
   });
   app.all('/runs/:id', only('GET'));
+
+  app.get('/runs/:id/resources/:index{[0-9]+}', async (c) => {
+    const { run, repository } = await seenRun(c, services, c.req.param('id'));
+    const plan = await services.plans.of(run.id);
+    const resource = plan?.shown ? plan.plan.resources[Number(c.req.param('index'))] : undefined;
+    if (!resource) throw new Problem(404, undefined, { href: runPath(run.id), text: 'To the run' });
+    const page = pageContext(services, c.get('session'));
+    return answer(c, <ResourcePage page={page} run={run} repository={repository} resource={resource} />);
+  });
+  app.all('/runs/:id/resources/:index{[0-9]+}', only('GET'));
 
   for (const stage of ['plan', 'apply'] satisfies Stage[]) {
     app.get(`/runs/:id/${stage}.txt`, async (c) => {
