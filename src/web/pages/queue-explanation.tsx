@@ -30,7 +30,11 @@ export function QueueWords({ queue, repository, workspace, page }: QueueProps) {
             </>
           ) : (
             '.'
-          )}{' '}
+          )}
+        </p>
+      )}
+      {queue.lock && (
+        <p>
           {queue.lock.by === null ? 'An administrator' : `${queue.lock.by} or an administrator`} can unlock it. Until
           then its runs wait in order.
         </p>

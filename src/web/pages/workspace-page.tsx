@@ -170,7 +170,7 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
       <h2 id="queue-title" class="section-title">
         Queue
       </h2>
-      {queue.explanation && (
+      {queue.explanation && !queue.explanation.lock && (
         <QueueWords queue={queue.explanation} repository={repository} workspace={workspace.name} page={page} />
       )}
       <ol class="box list queue">
@@ -185,7 +185,7 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
               </a>
             </div>
             <div class="list-when">
-              <span>{run === queue.holder ? 'has the workspace' : place(index - (queue.holder ? 1 : 0))}</span>
+              <span>{run === queue.holder ? 'current' : place(index - (queue.holder ? 1 : 0))}</span>
               <span>
                 <Icon name="person" /> <Foreign text={run.actor} max={40} />
               </span>
