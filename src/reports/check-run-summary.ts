@@ -10,6 +10,7 @@ import { outageOf } from './outage.js';
 import { waiting } from './waiting.js';
 import {
   ACTIONS,
+  type Addresses,
   cause,
   checkRunUrl,
   commitLink,
@@ -110,11 +111,16 @@ function beingCanceled(run: Run, { conversation, addresses, repository }: RunRep
   }
   const by = login(run.cancel_requested_by ?? 'Signalbox');
   const from = new Date(run.cancel_requested_at.getTime() + FORCE_CANCEL_AFTER_SECONDS * 1_000);
-  const force =
+  const comment =
     conversation === undefined
       ? ''
-      : ` If it hasn't ended by ${moment(from)} UTC, an administrator of this repository can comment ${code(`signalbox force-cancel ${run.settings.name}`)} on ${pullRequestLink(addresses, repository, conversation)}: that kills it, and its state may be incomplete.`;
+      : `comment ${code(`signalbox force-cancel ${run.settings.name}`)} on ${pullRequestLink(addresses, repository, conversation)} or `;
+  const force = ` If it hasn't ended by ${moment(from)} UTC, an administrator of this repository can ${comment}press **Force Cancel** on ${pageLink(run, addresses)}: that kills it, and its state may be incomplete.`;
   return ` ${by} asked to cancel: Terraform is being interrupted and saves what it has.${force}`;
+}
+
+function pageLink({ id }: Run, addresses: Addresses): string {
+  return `[its page](${runUrl(addresses, id)})`;
 }
 
 const INCOMPLETE = 'The state may be incomplete: Terraform had no time to save what it had done.';
@@ -170,11 +176,13 @@ function nextStep(run: Run, { pullRequest, conversation, addresses, repository }
         ? `**Next:** press **Apply** above, or ${comment('apply')}${on}. What you approve is this plan: should a fresh one differ, it stops and shows how.`
         : '';
     case 'pending':
-      return reached ? `To drop it, ${comment('discard')}${reached}.` : '';
+      return `To drop it, ${reached ? `${comment('discard')}${reached}, or ` : ''}press **Discard Run** on ${pageLink(run, addresses)}.`;
     case 'planning':
     case 'confirmed':
     case 'applying':
-      return reached && run.cancel_requested_at === null ? `To stop it, ${comment('cancel')}${reached}.` : '';
+      return run.cancel_requested_at === null
+        ? `To stop it, ${reached ? `${comment('cancel')}${reached}, or ` : ''}press **Cancel Run** on ${pageLink(run, addresses)}.`
+        : '';
     case 'plan_errored':
     case 'apply_errored':
       return on && pullRequest.state === 'open'

@@ -47,7 +47,7 @@ export function locked(run: Pick<Run, 'settings'>, { by, at, reason, run: cause 
   const because = cause === null ? '' : ` because of ${code(cause)}`;
   const why = reason ? `: ${code(reason, 300)}` : '.';
   const who = by === null ? 'An administrator' : `${login(by)} or an administrator`;
-  return `${by === null ? 'Signalbox' : login(by)} locked ${name} at ${moment(at)} UTC${because}${why}\n\n${who} of this repository can end that: comment ${code(`signalbox unlock ${run.settings.name}`)} on any of its pull requests. Until then runs of ${name} wait in order.`;
+  return `${by === null ? 'Signalbox' : login(by)} locked ${name} at ${moment(at)} UTC${because}${why}\n\n${who} of this repository can end that: comment ${code(`signalbox unlock ${run.settings.name}`)} on any of its pull requests, or press **Unlock** on the workspace's page. Until then runs of ${name} wait in order.`;
 }
 
 function waitingFor(

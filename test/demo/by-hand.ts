@@ -2,11 +2,15 @@ import type { Controls } from './controls.js';
 import type { Place } from './place.js';
 import { paint } from './terminal.js';
 
-/** How to work with what keeps running. */
-export function instructions({ github, infra }: Place, controls: Controls): string[] {
+/** How to work with what keeps running. Signalbox listens on `port`. */
+export function instructions({ github, infra }: Place, controls: Controls, port: number): string[] {
   const api = `${github.api}/repos/${infra.fullName}`;
   const curl = `curl -H 'Authorization: Bearer ${github.token('alice')}'`;
   const ways: [string, string[]][] = [
+    [
+      'Open the pages',
+      [`http://localhost:${port}/`, 'The local GitHub asks who you are: alice may write, bob may do anything'],
+    ],
     ['Clone, as alice', [`git clone ${infra.cloneUrl('alice')}`]],
     ['Push', ['cd infra, edit network/main.tf, git commit -am "Try it", git push']],
     ['See the check runs', [`curl ${controls.url}/`, `curl ${controls.url}/NUMBER`]],

@@ -16,7 +16,7 @@ const USAGE = `Usage: npm run demo [-- --keep]
 
 Tells the story of Signalbox while it really happens: on a local GitHub, with real git, PostgreSQL and Terraform.
 
-  --keep   keep it running afterwards, to clone, push and comment by hand
+  --keep   keep it running afterwards, to look at its pages, clone, push and comment by hand
   --help   show this`;
 
 const LOG_LINES_SHOWN = 25;
@@ -81,13 +81,13 @@ async function tell(narrator: Narrator, world: World, keep: boolean): Promise<vo
   narrator.say(
     `All in all ${((performance.now() - began) / 1000).toFixed(0)} s and ${place.github.requests.length} requests to GitHub, each of them as GitHub's API describes it. Every check run is what this story says.`,
   );
-  if (keep) await keepRunning(narrator, world);
+  if (keep) await keepRunning(narrator, world, port);
 }
 
-async function keepRunning(narrator: Narrator, world: World): Promise<never> {
+async function keepRunning(narrator: Narrator, world: World, port: number): Promise<never> {
   narrator.chapter('By hand');
   const controls = await serveControls(world.place);
-  narrator.lines(...instructions(world.place, controls));
+  narrator.lines(...instructions(world.place, controls, port));
   narrator.lines(`Signalbox's log is ${world.logFile}. Ctrl-C stops everything and removes it.`, '');
   return follow(world.place, (line) => narrator.lines(line));
 }

@@ -25,11 +25,12 @@ async function main(): Promise<number> {
     const ended = once(signalbox, 'exit').then(() => Promise.reject(new Error('Signalbox ended')));
     await Promise.race([interrupted, ended, untilReady(port)]);
     await pushSample(place);
-    print(`\n${paint('bold', `Signalbox is on http://127.0.0.1:${port} and starts again when src changes`)}\n`);
+    print(`\n${paint('bold', `Signalbox is on http://localhost:${port} and starts again when src changes`)}\n`);
     print(
-      [...instructions(place, await serveControls(place)), `Ctrl-C stops it and removes ${world.directory}.`].join(
-        '\n',
-      ),
+      [
+        ...instructions(place, await serveControls(place), port),
+        `Ctrl-C stops it and removes ${world.directory}.`,
+      ].join('\n'),
     );
     await Promise.race([interrupted, ended]);
     return 0;

@@ -90,7 +90,7 @@ describe('a pending run', () => {
     const text = pending({ lock });
     expect(text).toContain('carol locked `network` at 2026-11-24 08:00:00 UTC: ``move @team | `x` <b>``');
     expect(text).toContain(
-      'carol or an administrator of this repository can end that: comment `signalbox unlock network` on any of its pull requests.',
+      "carol or an administrator of this repository can end that: comment `signalbox unlock network` on any of its pull requests, or press **Unlock** on the workspace's page.",
     );
     expect(text).not.toContain('free slot');
     const ours = pending({ lock: { by: null, at, reason: 'worker-1 was lost', run: 'run-Z' } });
@@ -105,11 +105,13 @@ describe('a pending run', () => {
     );
   });
 
-  test('shows the comment that drops it, also where it is the run of a merge', () => {
+  test('shows the comment that drops it, also where it is the run of a merge, and the page', () => {
     expect(pending({}, { conversation: 12 })).toContain(
-      'To drop it, comment `signalbox discard network` on [#12](https://github.com/acme/infra/pull/12).',
+      'To drop it, comment `signalbox discard network` on [#12](https://github.com/acme/infra/pull/12), or press **Discard Run** on [its page](https://signalbox.example/runs/run-',
     );
-    expect(pending({})).not.toContain('To drop it');
+    expect(pending({})).toContain(
+      'To drop it, press **Discard Run** on [its page](https://signalbox.example/runs/run-',
+    );
   });
 });
 
@@ -126,8 +128,10 @@ describe('a cancel', () => {
     expect(text).toContain(
       "If it hasn't ended by 2026-11-24 09:02:21 UTC, an administrator of this repository can comment `signalbox force-cancel network` on [#12]",
     );
+    expect(text).toContain('or press **Force Cancel** on [its page](');
     expect(text).not.toContain('To stop it');
     expect(summary({ state: 'planning', ...asked })).not.toContain('force-cancel');
+    expect(summary({ state: 'applying', ...asked })).toContain('can press **Force Cancel** on [its page](');
     expect(title({ state: 'planning', ...asked })).toBe('Planning, canceling as bob asked');
   });
 

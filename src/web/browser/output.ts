@@ -31,6 +31,7 @@ export class OutputView {
   /** The reader is at the end, and so stays there. */
   #follows: boolean;
   #scrolledTo = 0;
+  #running: boolean;
   /** Where to go, and in how many frames. */
   #step: () => void = () => undefined;
   #framesLeft = 0;
@@ -58,7 +59,8 @@ export class OutputView {
       log.focus({ preventScroll: true });
     });
     log.addEventListener('copy', (event) => copyExactly(event, log));
-    this.#follows = details.open && section.dataset.running !== undefined;
+    this.#running = section.dataset.running !== undefined;
+    this.#follows = details.open && this.#running;
     log.addEventListener('scroll', () => {
       const { scrollHeight, scrollTop, clientHeight } = log;
       const isAtEnd = scrollHeight - scrollTop - clientHeight < NEAR_END;
@@ -127,11 +129,27 @@ export class OutputView {
     this.#busy = false;
   }
 
+  /** Unfolded while its stage runs, and folded when that is over: what comes of it is next. Not while somebody reads it. */
+  runs(now: boolean): void {
+    if (now === this.#running) return;
+    this.#running = now;
+    if (now) {
+      this.#details.open = true;
+      this.#follows = true;
+      return;
+    }
+    const { activeElement } = document;
+    const isRead = activeElement !== null && this.#section.contains(activeElement);
+    const isSelected =
+      document.getSelection()?.containsNode(this.log, true) === true && !document.getSelection()?.isCollapsed;
+    if (this.#follows && !isRead && !isSelected) this.#details.open = false;
+  }
+
   #add(text: string, attempt: number): void {
     if (this.#attempt !== attempt) this.#clear(attempt);
     if (this.#section.hidden) {
       this.#section.hidden = false;
-      this.#details.open = true;
+      this.#details.open = this.#running;
       this.#follows = true;
     }
     const { spans, state } = parseAnsi(text, this.#state);

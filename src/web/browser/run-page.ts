@@ -68,6 +68,10 @@ function connect(): void {
   source.addEventListener('run', (event) => {
     const { regions } = JSON.parse(event.data) as { regions: Record<string, string> };
     for (const [id, html] of Object.entries(regions)) swap(id, html);
+    const { title, state } = document.getElementById('status')?.dataset ?? {};
+    document.title = title ?? document.title;
+    outputs.get('plan')?.runs(state === 'planning');
+    outputs.get('apply')?.runs(state === 'applying');
   });
   source.addEventListener('end', () => {
     ended = true;

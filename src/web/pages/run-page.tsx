@@ -29,7 +29,7 @@ export interface RunPageProps extends RunControlsProps {
 export function regions(props: RunControlsProps): Record<string, JSX.Element> {
   const { shown, page, plan, planNotShown } = props;
   return {
-    status: <RunStatus shown={shown} />,
+    status: <RunStatus shown={shown} title={runPageTitle(shown)} />,
     facts: <RunFacts shown={shown} page={page} />,
     progress: <RunProgressRegion shown={shown} page={page} />,
     diagnostics: <RunDiagnostics shown={shown} page={page} />,

@@ -4,11 +4,11 @@ import { cut } from './foreign.js';
 import type { ShownRun } from './shown-run.js';
 import { StateLabel } from './state.js';
 
-/** The state's word, which is the live region, and one sentence. */
-export function RunStatus({ shown }: { shown: ShownRun }) {
+/** The state's word, which is the live region, and one sentence. `title` is the window's: it changes with the state. */
+export function RunStatus({ shown, title }: { shown: ShownRun; title: string }) {
   const { state } = shown.run;
   return (
-    <div id="status" class="run-status" data-state={state}>
+    <div id="status" class="run-status" data-state={state} data-title={title}>
       <span role="status">
         <StateLabel state={state} />
       </span>

@@ -51,7 +51,10 @@ export function LockBanner({ page, workspace, repository, mayUnlock, address }: 
             )}
             {reason ? ':' : '.'} {reason && <Foreign text={reason} max={500} />}
           </p>
-          <p class="quiet">No run starts until it is unlocked. A run that has begun goes on to its end.</p>
+          <p class="quiet">
+            No run starts until {by === null ? 'an administrator' : `${by} or an administrator`} unlocks it. A run that
+            has begun goes on to its end.
+          </p>
         </Banner>
       )}
       {held !== null && (

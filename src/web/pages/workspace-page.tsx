@@ -186,7 +186,7 @@ function Queue({ queue, repository, workspace, page }: WorkspacePageProps) {
               </a>
             </div>
             <div class="list-when">
-              <span>{run === queue.holder ? 'has the workspace' : place(index - (queue.holder ? 1 : 0))}</span>
+              <span>{run === queue.holder ? 'current' : place(index - (queue.holder ? 1 : 0))}</span>
               <span>
                 <Icon name="person" /> <Foreign text={run.actor} max={40} />
               </span>

@@ -96,7 +96,7 @@ describe('the page of a workspace', () => {
       explanation: undefined,
     };
     const text = textOf(part(String(WorkspacePage(workspacePage({ queue }))), 'queue-title', 'runs'));
-    expect(text).toMatch(/Applying .* has the workspace .* Pending One next .* Pending Two number 2 .* And 58 more\./);
+    expect(text).toMatch(/Applying .* current .* Pending One next .* Pending Two number 2 .* And 58 more\./);
   });
 
   it('takes no text of others for markup', () => {
