@@ -20,7 +20,7 @@ export interface RunControlsProps {
   page: PageContext;
   access: Access;
   controls: OfferedControl[];
-  plan: PlanView | undefined;
+  plan?: PlanView | undefined;
   /** Why there is none, though it was planned: a sentence. */
   planNotShown?: string | undefined;
   /** Confirm & Apply was pressed, and asks again. */

@@ -21,6 +21,8 @@ export interface RunPageProps extends RunControlsProps {
   notice?: Notice | undefined;
   /** The outputs of its stages, as far as there are any. */
   outputs: { plan?: Child; apply?: Child };
+  /** Stands where the plan is to be put. */
+  planPlace?: Child;
   /** Names of the scripts that keep the page live, in assets.ts. */
   scripts?: string[];
 }
@@ -77,7 +79,7 @@ export function RunPage(props: RunPageProps) {
             {parts.progress}
             {parts.diagnostics}
             {outputs.plan}
-            {parts.plan}
+            {props.planPlace ?? parts.plan}
             {outputs.apply}
           </div>
           <div class="run-side">

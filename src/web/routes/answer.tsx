@@ -36,6 +36,25 @@ export function answer(
   return c.html(html`<!doctype html>${page}`, status);
 }
 
+/** The same in pieces, as they come. What fails before the first of them is an error of the request. */
+export async function answerPieces(c: Context, pieces: AsyncGenerator<string, void>): Promise<Response> {
+  const first = await pieces.next();
+  c.header('Cache-Control', 'no-store');
+  c.header('Content-Type', 'text/html; charset=UTF-8');
+  if (c.req.method === 'HEAD') return c.body(null);
+  const encoder = new TextEncoder();
+  const body = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(encoder.encode(first.value ?? '')),
+    async pull(controller) {
+      const { done, value } = await pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    cancel: () => void pieces.return(),
+  });
+  return c.body(body);
+}
+
 export function answerProblem(c: Context, services: PageServices, problem: Problem) {
   const session = c.get('session') as Session | undefined;
   const { status, detail, back } = problem;

@@ -13,7 +13,7 @@ import { checkForm, formLimit } from '../forgery.js';
 import { runPath } from '../pages/addresses.js';
 import type { Notice } from '../pages/parts.js';
 import { ResourcePage } from '../pages/resource-page.js';
-import { answer, Problem, pageContext } from './answer.js';
+import { answer, answerPieces, Problem, pageContext } from './answer.js';
 import { only } from './methods.js';
 import { noticeOf } from './notices.js';
 import { renderRegions, renderRun } from './run-view.js';
@@ -33,7 +33,7 @@ export function runRoutes(services: PageServices): Hono<PagesEnv> {
     const page = pageContext(services, c.get('session'));
     const ask = c.req.query('ask') === 'apply';
     const notice: Notice | undefined = noticeOf(c.req.query('did'));
-    return answer(c, await renderRun(services, run.id, { page, access, ask, notice }));
+    return answerPieces(c, renderRun(services, run.id, { page, access, ask, notice }));
   });
   app.all('/runs/:id', only('GET'));
 
