@@ -23,11 +23,11 @@ export class OutputView {
   #chunkLines: number;
   readonly #queue: { text: string; attempt: number }[] = [];
   #busy = false;
+  #running: boolean;
   /** The reader is at the end, and so stays there. */
   #follows: boolean;
   #frame = false;
   #scrolledTo = 0;
-  #running: boolean;
   /** The line that the address names, and that isn't there yet. */
   #awaited: string | undefined;
 
