@@ -255,14 +255,17 @@ suite('On the pages', () => {
     await page.getByText('Not locked').waitFor();
     await page.getByLabel('Message').fill('Without scripts');
     await carol.press('Queue Plan');
+    await page.getByText('You queued this run').waitFor();
     await carol.reloadUntil('Needs Confirmation');
     await carol.press('Confirm & Apply');
+    await page.getByText('You confirmed this plan').waitFor();
     await carol.reloadUntil('Applying');
     await world.until(infra, 'the apply', async () => {
       await page.reload();
       return (await page.getByRole('log', { name: 'Apply output' }).textContent())?.includes('registrar');
     });
     await carol.press('Cancel Run');
+    await page.getByText('You asked to cancel this run').waitFor();
     await carol.reloadUntil('Canceled');
     await page.getByText('Apply output').click();
     await carol.outputsAreThoseOnRecord();

@@ -28,10 +28,10 @@ export class OutputView {
   #chunks: Chunk[] = [];
   readonly #queue: { text: string; attempt: number }[] = [];
   #busy = false;
+  #running: boolean;
   /** The reader is at the end, and so stays there. */
   #follows: boolean;
   #scrolledTo = 0;
-  #running: boolean;
   /** Where to go, and in how many frames. */
   #step: () => void = () => undefined;
   #framesLeft = 0;

@@ -42,7 +42,12 @@ export function Output({ run, stage, text, position, more, running, removed }: O
           <>
             <div class="Output-toolbar">
               <div class="Output-search" hidden>
-                <input class="form-control input-sm Output-query" type="search" aria-label="Search output" />
+                <input
+                  class="form-control input-sm Output-query"
+                  type="search"
+                  placeholder="Search output"
+                  aria-label="Search output"
+                />
                 <span class="Output-count" aria-live="polite" />
                 <button class="btn btn-sm" type="button" data-step="-1">
                   Previous match
