@@ -346,7 +346,7 @@ suite('Text of other people on the pages', () => {
     await unharmed(page, 'a comment that arrives');
     await alice.post(`/runs/${run}/confirm`);
     await visitor.state('Applied');
-    const output = page.getByRole('log', { name: 'Apply output' });
+    const output = page.locator('[role=log][aria-label="Apply output"]');
     await output.getByText('Apply complete!').waitFor({ state: 'attached' });
     const text = (await output.textContent()) ?? '';
     expect(text).toContain('<script>alert(1);window.broken=1</script>');
@@ -357,7 +357,7 @@ suite('Text of other people on the pages', () => {
     });
     await unharmed(page, 'a run that was applied meanwhile');
     await visitor.goto(`/runs/${run}`);
-    expect(await page.getByRole('log', { name: 'Apply output' }).textContent()).toBe(text);
+    expect(await output.textContent()).toBe(text);
     const raw = await alice.get(`/runs/${run}/apply.txt`);
     expect(raw.text.replaceAll(/\r\n?/g, '\n')).toBe(text);
     await visitor.goto(await newestVersion('hostile'));

@@ -25,7 +25,7 @@ const SIGNS: Record<Action, string> = {
 const ACTIONS = Object.keys(SIGNS) as Action[];
 
 /** While somebody has to judge it, the plan is open. */
-const OPEN_IN: readonly RunState[] = ['needs_confirmation', 'planned', 'confirmed'];
+const OPEN_IN: readonly RunState[] = ['needs_confirmation', 'planned'];
 /** A longer group begins folded, so that what comes after it is near. */
 const OPEN_UP_TO = 100;
 /** Of more resources the attributes are fetched when somebody unfolds one: they would be most of a large page. */

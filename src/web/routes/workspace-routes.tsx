@@ -188,6 +188,6 @@ function afterLock(c: PagesContext, back: Back, did: 'lock' | 'unlock', result: 
 function stateIn(words: string | undefined): RunState | undefined {
   if (!words) return undefined;
   const state = words.toLowerCase().replaceAll(/[ -]/g, '_');
-  if (!isRunState(state)) throw new Problem(400, `There is no state ${words}.`);
+  if (!isRunState(state)) throw new Problem(400, `There is no state ${words.slice(0, 60)}.`);
   return state;
 }
