@@ -357,6 +357,8 @@ suite('Text of other people on the pages', () => {
     });
     await unharmed(page, 'a run that was applied meanwhile');
     await visitor.goto(`/runs/${run}`);
+    // A long plan's output comes first.
+    await output.getByText('Apply complete!').waitFor({ state: 'attached' });
     expect(await output.textContent()).toBe(text);
     const raw = await alice.get(`/runs/${run}/apply.txt`);
     expect(raw.text.replaceAll(/\r\n?/g, '\n')).toBe(text);

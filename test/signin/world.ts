@@ -10,6 +10,7 @@ import { createDb, createPool, type Db } from '../../src/db/pool.js';
 import type { Session } from '../../src/signin/session.js';
 import { SignIn, type SignInOptions } from '../../src/signin/sign-in.js';
 import { Encryption } from '../../src/variables/encryption.js';
+import { FormTooLarge } from '../../src/web/forgery.js';
 import { authRoutes } from '../../src/web/routes/auth.js';
 import { createTestDatabase, type TestDatabase } from '../support/database.js';
 import { LocalGitHub, type Repository } from '../support/github/index.js';
@@ -69,7 +70,7 @@ export class SignInWorld {
   }
 
   routes(signIn: SignIn | undefined = this.signIn): Hono {
-    return authRoutes({
+    const routes = authRoutes({
       signIn,
       publicUrl: this.url,
       problemPage: (c, { status, title, text }) => {
@@ -77,6 +78,11 @@ export class SignInWorld {
         return c.text(`${title}: ${text}`, status);
       },
     });
+    routes.onError((error, c) => {
+      if (error instanceof FormTooLarge) return c.text('The form is too large.', 413);
+      throw error;
+    });
+    return routes;
   }
 
   browser(): Browser {
