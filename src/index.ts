@@ -189,6 +189,7 @@ async function startRoles(config: Config, log: Log, stops: Stop[], state: { stop
     maxBodyBytes: MAX_WEBHOOK_BYTES,
     onError: (error) => log.error({ err: error }, 'A request failed'),
   });
+  web?.lookForMissed();
   if (config.planEnv.length === 0 && config.runEnv.length > 0) {
     log.warn('PLAN_ENV is not set: speculative plans run without the variables that RUN_ENV lets in');
   }

@@ -83,6 +83,8 @@ export interface WebRole {
   handlers: EffectHandlers;
   /** What of that can't be done for now. */
   gate: Gate;
+  /** To be called when webhooks can arrive: those that were missed are asked for. */
+  lookForMissed: () => void;
   /** What GitHub lets it write, by installation. */
   githubBudget: () => ReturnType<typeof githubBudgets>;
   stop(): Promise<void>;
@@ -115,7 +117,6 @@ export async function startWebRole(options: {
   const complaints = new Complaints(log);
   const reports = createReports({ db, octokitFor, config: { ...config, publicUrl }, log, botLogin });
   const missed = new MissedWebhooks({ services, notifications, events: webhookEvents });
-  missed.start();
   const stopServingTokens = serveTokens({ db, encryption, notifications, mint, log });
   return {
     receiveWebhook: (request) =>
@@ -135,6 +136,7 @@ export async function startWebRole(options: {
       apply_check: ({ run }) => recheckApply(services, run),
     },
     gate: reports.gate,
+    lookForMissed: () => missed.start(),
     githubBudget: () =>
       githubBudgets(db, { perMinute: config.githubContentPerMinute, perHour: config.githubContentPerHour }),
     stop: async () => {

@@ -12,6 +12,8 @@ const ASKED_AT_MOST = 3;
 /** An attempt that was asked for arrives, or fails, within this time; it is asked for again after twice that, and so on. */
 const ARRIVES_WITHIN = '2 minutes';
 const ASKED_AGAIN_AFTER = '5 minutes';
+/** How long the next one waits for a push to arrive, in ms. */
+const IN_ORDER_MS = 3_000;
 /** A list shows a delivery once it was answered, which takes ten seconds at most: later than younger ones. */
 const OVERLAP_MS = 120_000;
 /** Buttons don't say when they were pressed: one that is older than this, in ms, was meant for another time. */
@@ -147,6 +149,7 @@ async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<
       // Beyond 2^53: octokit takes a bigint, and its types don't say so.
       await app.rest.apps.redeliverWebhookDelivery({ delivery_id: BigInt(attempt) as unknown as number });
       log.info({ delivery: guid, event }, 'GitHub is asked for a delivery that never arrived');
+      if (event === 'push') await untilArrived(db, guid, stop);
     } catch (error) {
       const { status } = error as { status?: number };
       if (status !== 404 && status !== 422 && status !== 400) {
@@ -162,6 +165,15 @@ async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<
     }
   }
   return rows.length > 0;
+}
+
+/** Two that are on their way at once may change places, and a push that comes after a later one has no run of its own. */
+async function untilArrived(db: Db, guid: string, stop: AbortSignal): Promise<void> {
+  for (const until = performance.now() + IN_ORDER_MS; performance.now() < until && !stop.aborted; ) {
+    const arrived = await db.selectFrom('deliveries').select('id').where('guid', '=', guid).executeTakeFirst();
+    if (arrived) return;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }
 
 function succeeded({ status_code }: Attempt): boolean {
