@@ -39,6 +39,7 @@ export async function lockForDanger(tx: Tx, workspace: number, lock: { reason: s
   const locked = await tx
     .updateTable('workspaces')
     .set({
+      locked_at: sql`now()`,
       locked_by: null,
       lock_run: lock.run,
       lock_reason: sql`${lock.reason} || coalesce(' Before that it was locked by ' || locked_by

@@ -1,5 +1,6 @@
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
+import { endHold } from '../github/hold.js';
 import { said } from '../runs/said.js';
 import { holdStill, lockWorkspace, mayUnlock, type Person, unlockWorkspace } from './lock.js';
 
@@ -21,10 +22,22 @@ export async function lockOnPage(tx: Tx, id: number, by: string, reason: string)
   return { done: false, workspace: present, reason: `${holderOf(present)} has locked it already.` };
 }
 
-/** Ends a workspace's lock for whoever may do that. */
-export async function unlockOnPage(tx: Tx, id: number, person: Person): Promise<LockResult> {
+/** What somebody saw on the page on which they pressed Unlock: when the lock was made, or the pull request of the hold. */
+export interface LockSeen {
+  /** As ISO 8601, in ms. */
+  lock?: string | undefined;
+  hold?: string | undefined;
+}
+
+/** Ends the lock, or the hold for a pull request, that somebody saw, for whoever may do that: never one that came since. */
+export async function unlockOnPage(tx: Tx, id: number, person: Person, seen: LockSeen): Promise<LockResult> {
   const present = await holdStill(tx, id);
+  if (seen.hold !== undefined) return endHoldSeen(tx, present, seen.hold);
   if (present.locked_at === null) return { done: false, workspace: present, reason: "It isn't locked any more." };
+  if (seen.lock !== undefined && seen.lock !== present.locked_at.toISOString()) {
+    const reason = `Nothing was unlocked: ${holderOf(present)} has locked it since you opened the page. Look at that lock first.`;
+    return { done: false, workspace: present, reason };
+  }
   if (!mayUnlock(present, person)) {
     return {
       done: false,
@@ -33,6 +46,15 @@ export async function unlockOnPage(tx: Tx, id: number, person: Person): Promise<
     };
   }
   return { done: true, workspace: (await unlockWorkspace(tx, id)) ?? present };
+}
+
+/** As by comment, whoever may write ends a hold. */
+async function endHoldSeen(tx: Tx, present: Workspace, hold: string): Promise<LockResult> {
+  if (String(present.held_pull_request) !== hold) {
+    return { done: false, workspace: present, reason: `It isn't held for #${hold.slice(0, 20)} any more.` };
+  }
+  await endHold(tx, present);
+  return { done: true, workspace: { ...present, held_pull_request: null, held_head_sha: null } };
 }
 
 function holderOf({ locked_by }: Workspace): string {

@@ -3,7 +3,7 @@ import type { Workspace } from '../../src/db/schema.js';
 import { SaidTooMuch } from '../../src/runs/said.js';
 import type { Access } from '../../src/signin/access.js';
 import { lockForDanger, mayUnlock } from '../../src/workspaces/lock.js';
-import { lockOnPage, unlockOnPage } from '../../src/workspaces/page-lock.js';
+import { type LockSeen, lockOnPage, unlockOnPage } from '../../src/workspaces/page-lock.js';
 import { RunsWorld } from '../runs/world.js';
 
 let world: RunsWorld;
@@ -14,8 +14,8 @@ afterAll(() => world.close());
 
 const lock = ({ id }: Workspace, by = 'alice', reason = '') =>
   world.inTransaction((tx) => lockOnPage(tx, id, by, reason));
-const unlock = ({ id }: Workspace, login: string, access: Access | undefined) =>
-  world.inTransaction((tx) => unlockOnPage(tx, id, { login, access }));
+const unlock = ({ id }: Workspace, login: string, access: Access | undefined, seen: LockSeen = {}) =>
+  world.inTransaction((tx) => unlockOnPage(tx, id, { login, access }, seen));
 
 test('a workspace is locked with a reason, or without one', async () => {
   const workspace = await world.workspace();
@@ -65,6 +65,42 @@ test('a lock of Signalbox’s own is for administrators', async () => {
   });
   expect(mayUnlock({ locked_by: null }, { login: 'null', access: 'write' })).toBe(false);
   expect(await unlock(workspace, 'root', 'admin')).toMatchObject({ done: true });
+});
+
+test('a lock that came after the page was opened is not ended from there', async () => {
+  const run = await world.in('applying');
+  const workspace = { ...(await world.workspace()), id: run.workspace_id };
+  const seen = { lock: (await lock(workspace, 'alice')).workspace.locked_at?.toISOString() };
+  await world.inTransaction((tx) => lockForDanger(tx, workspace.id, { reason: 'State may be missing.', run: run.id }));
+  expect(await unlock(workspace, 'root', 'admin', seen)).toMatchObject({
+    done: false,
+    reason: 'Nothing was unlocked: Signalbox has locked it since you opened the page. Look at that lock first.',
+  });
+  const { locked_at } = await world.db
+    .selectFrom('workspaces')
+    .select('locked_at')
+    .where('id', '=', workspace.id)
+    .executeTakeFirstOrThrow();
+  expect(await unlock(workspace, 'root', 'admin', { lock: locked_at?.toISOString() })).toMatchObject({ done: true });
+});
+
+test('whoever may write ends a hold, the one that they saw and no lock', async () => {
+  const workspace = await world.workspace();
+  const columns = { held_pull_request: 12, held_head_sha: 'a'.repeat(40) };
+  await world.db.updateTable('workspaces').set(columns).where('id', '=', workspace.id).execute();
+  expect(await unlock(workspace, 'alice', 'write')).toMatchObject({ done: false, reason: "It isn't locked any more." });
+  const run = await world.push(workspace);
+  await world.db.updateTable('runs').set({ auto_apply: true }).where('id', '=', run.id).execute();
+  expect(await unlock(workspace, 'bob', 'write', { hold: '11' })).toMatchObject({
+    done: false,
+    reason: "It isn't held for #11 any more.",
+  });
+  expect(await unlock(workspace, 'bob', 'write', { hold: '12' })).toMatchObject({
+    done: true,
+    workspace: { held_pull_request: null },
+  });
+  const after = await world.db.selectFrom('runs').selectAll().where('id', '=', run.id).executeTakeFirstOrThrow();
+  expect(after.auto_apply).toBe(false);
 });
 
 test('a workspace that was removed is not locked any more', async () => {

@@ -19,7 +19,7 @@ interface LockProps {
 }
 
 /** Why runs of the workspace don't start: whose lock it is, with its end, and the pull request that it is held for. */
-export function LockBanner({ page, workspace, repository, mayUnlock, address }: LockProps) {
+export function LockBanner({ page, access, workspace, repository, mayUnlock, address }: LockProps) {
   const { locked_at: at, locked_by: by, lock_reason: reason, lock_run: run, held_pull_request: held } = workspace;
   if (at === null && held === null) return null;
   return (
@@ -31,6 +31,7 @@ export function LockBanner({ page, workspace, repository, mayUnlock, address }: 
           action={
             mayUnlock && (
               <ActionForm page={page} action={`${address}/unlock`}>
+                <input type="hidden" name="lock" value={at.toISOString()} />
                 <button type="submit" class="btn">
                   Unlock
                 </button>
@@ -58,10 +59,28 @@ export function LockBanner({ page, workspace, repository, mayUnlock, address }: 
         </Banner>
       )}
       {held !== null && (
-        <Banner tone="accent" icon="git-pull-request">
+        <Banner
+          tone="accent"
+          icon="git-pull-request"
+          action={
+            // One button of the name: what is locked is unlocked first, as by comment.
+            at === null &&
+            access !== 'read' && (
+              <ActionForm page={page} action={`${address}/unlock`}>
+                <input type="hidden" name="hold" value={held} />
+                <button type="submit" class="btn">
+                  Unlock
+                </button>
+              </ActionForm>
+            )
+          }
+        >
           <p>
             Held for <PullRequestLink number={held} repository={repository} page={page} />, which was applied and isn’t
             merged yet. Runs that don’t contain it wait until it is merged or closed.
+          </p>
+          <p class="quiet">
+            Unlocked before that, they go on and may undo what was applied; so none of them applies by itself.
           </p>
         </Banner>
       )}

@@ -135,13 +135,13 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
   app.all(`${WORKSPACE}/lock`, only('POST'));
 
   app.post(`${WORKSPACE}/unlock`, formLimit, async (c) => {
-    const { workspace, access, back } = await formFor(c, services);
+    const { workspace, access, form, back } = await formFor(c, services);
     const person = { login: c.get('session').login, access };
-    if (workspace.locked_at !== null && !mayUnlock(workspace, person)) {
+    if (form.hold === undefined && workspace.locked_at !== null && !mayUnlock(workspace, person)) {
       const who = workspace.locked_by === null ? 'Only' : `Only ${workspace.locked_by} and`;
       throw new Problem(403, `${who} administrators of the repository may unlock it.`, back);
     }
-    const change = (tx: Tx) => unlockOnPage(tx, workspace.id, person);
+    const change = (tx: Tx) => unlockOnPage(tx, workspace.id, person, form);
     return afterLock(c, back, 'unlock', await commitNoted(db, services.log, change));
   });
   app.all(`${WORKSPACE}/unlock`, only('POST'));

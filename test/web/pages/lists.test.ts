@@ -76,6 +76,18 @@ describe('the page of a workspace', () => {
     expect(formOf(String(WorkspacePage(workspacePage({ workspace: locked }))), 'Unlock')).toBeUndefined();
   });
 
+  it('is held for a pull request until whoever may write unlocks it; what is locked is unlocked first', () => {
+    const held = { held_pull_request: 42 };
+    const shown = (more: Parameters<typeof workspacePage>[0]) => String(WorkspacePage(workspacePage(more)));
+    const text = shown({ workspace: workspace(held) });
+    expect(textOf(text)).toContain('Held for #42 , which was applied and isn’t merged yet');
+    expect(formOf(text, 'Unlock')?.fields).toEqual(['csrf', 'hold']);
+    expect(formOf(shown({ workspace: workspace(held), access: 'read' }), 'Unlock')).toBeUndefined();
+    const both = workspace({ ...held, locked_at: NOW, locked_by: 'alice' });
+    expect(formOf(shown({ workspace: both, mayUnlock: true }), 'Unlock')?.fields).toEqual(['csrf', 'lock']);
+    expect(formOf(shown({ workspace: both }), 'Unlock')).toBeUndefined();
+  });
+
   it('has nothing to press for a reader', () => {
     const text = String(WorkspacePage(workspacePage({ access: 'read' })));
     expect(textsOf(text, 'button')).toEqual(['Sign out', 'Filter']);
