@@ -199,6 +199,8 @@ export interface RunProgress {
   done?: string[];
   /** After an apply that died: those among them of which the state on record doesn't know. */
   unsaved?: string[];
+  /** The last state that Terraform wrote is a file on the worker, since no backend took it. */
+  stateKept?: true;
 }
 
 /** One of Terraform's diagnostics. `file` is relative to the repository's root; lines count from 1. */

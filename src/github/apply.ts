@@ -41,7 +41,7 @@ export async function applyWorkspace(tx: Tx, request: ApplyRequest, workspace: W
   const unfinished = standard && !isFinal(standard.state) ? standard : undefined;
   if (unfinished && (unfinished.state !== 'needs_confirmation' || unfinished.commit_sha !== pullRequest.head_sha)) {
     return refuse(
-      `has a run of ${shortSha(unfinished.commit_sha)} under way already, which is ${stateTitle(unfinished.state)}`,
+      `has an unfinished run of ${shortSha(unfinished.commit_sha)} (${stateTitle(unfinished.state)}): wait for its end, or comment \`cancel ${workspace.name}\``,
     );
   }
   const reviewed = unfinished ?? plan;
@@ -87,7 +87,7 @@ function whyNotApplicable(plan: Run, standard: Run | undefined): string | undefi
     case 'no_changes':
       return 'has no changes to apply';
     case 'plan_errored':
-      return 'has a plan that failed: mend it first';
+      return 'has a plan that failed: push a fix, or comment `plan` to try again';
     default:
       return `has a plan that was ${plan.state}: comment \`plan\` for a new one`;
   }

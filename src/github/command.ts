@@ -1,4 +1,5 @@
 import { nearest } from '../workspaces/did-you-mean.js';
+import { MAX_REASON_LENGTH } from '../workspaces/lock.js';
 
 /** What a comment may ask for. */
 export const VERBS = ['apply', 'plan', 'discard', 'cancel', 'force-cancel', 'lock', 'unlock', 'help'] as const;
@@ -96,12 +97,12 @@ function isMisspelt(word: string, known: readonly string[]): boolean {
   return near !== undefined && (word.length > 3 || near.toLowerCase() === word.toLowerCase());
 }
 
-const MAX_REASON = 300;
-
 function reasonOf(words: readonly string[]): string {
-  const line = words.join(' ').slice(0, 4 * MAX_REASON);
+  const line = words.join(' ').slice(0, 4 * MAX_REASON_LENGTH);
   const characters = Array.from(line.replace(/[\p{Cc}\p{Cs}\p{Zl}\p{Zp}]+/gu, ' ').trim());
-  return characters.length <= MAX_REASON ? characters.join('') : `${characters.slice(0, MAX_REASON - 1).join('')}…`;
+  return characters.length <= MAX_REASON_LENGTH
+    ? characters.join('')
+    : `${characters.slice(0, MAX_REASON_LENGTH - 1).join('')}…`;
 }
 
 function firstLine(body: string): string {

@@ -60,7 +60,8 @@ async function whatReplaced(tx: Tx, run: Run): Promise<string | undefined> {
     .limit(1)
     .executeTakeFirstOrThrow();
   if (newest.id !== run.id) return `This plan was replaced by that of ${newest.id}.`;
-  return newest.speculative || newest.state === 'needs_confirmation' ? undefined : capital(whatBecameOf(newest));
+  if (newest.speculative || newest.state === 'needs_confirmation') return undefined;
+  return capital(await whatBecameOf(tx, newest));
 }
 
 function sentence(outcome: Outcome): string | undefined {

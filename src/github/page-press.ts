@@ -15,7 +15,7 @@ export async function pressOnPage(services: Services, id: string, move: Move, ac
   const { db, log } = services;
   const run = await findRun(db, id);
   if (move !== 'confirm' || run.pull_request === null) return commitNoted(db, log, (tx) => act(tx, run, move, actor));
-  if (!isLegal(run, 'confirmed')) return { done: false, run, reason: whatBecameOf(run) };
+  if (!isLegal(run, 'confirmed')) return { done: false, run, reason: await whatBecameOf(db, run) };
   return inRepository(services, run.repository_id, async (scope) => {
     const press = await prepareConfirm(scope, run, { trigger: 'page', actor, receivedAt: new Date() });
     return commitNoted(db, log, async (tx): Promise<ActionResult> => {

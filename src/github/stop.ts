@@ -51,7 +51,7 @@ export async function nothingToStop(
   workspace: Workspace,
 ): Promise<Outcome> {
   const last = await runsOf(tx, pullRequest, workspace).limit(1).executeTakeFirst();
-  const why = last ? whatBecameOf(last) : 'it has had no run here';
+  const why = last ? await whatBecameOf(tx, last) : 'it has had no run here';
   return { workspace: workspace.name, done: false, reason: `has nothing to ${verb}: ${why}` };
 }
 

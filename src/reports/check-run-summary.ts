@@ -1,5 +1,6 @@
 import type { PlanDifference, PlanSummary, Run, RunDiagnostic, RunEvent } from '../db/schema.js';
 import { FORCE_CANCEL_AFTER_SECONDS } from '../runs/actions.js';
+import { aftermathOf, INCOMPLETE } from '../runs/aftermath.js';
 import { isFinal } from '../runs/machine.js';
 import { canAnnotate, MAX_ANNOTATIONS } from './annotations.js';
 import { canApplyPlan } from './buttons.js';
@@ -86,7 +87,7 @@ function stateDetail(run: Run, report: RunReport): string {
       return [
         confirmation(run),
         'The apply stopped with an error.',
-        run.progress?.unsaved?.length ? '' : 'What was applied until then is in the state.',
+        aftermathOf(run, true),
         lastDetail(timeline, 'handed_in'),
       ]
         .filter(Boolean)
@@ -123,8 +124,6 @@ function pageLink({ id }: Run, addresses: Addresses): string {
   return `[its page](${runUrl(addresses, id)})`;
 }
 
-const INCOMPLETE = 'The state may be incomplete: Terraform had no time to save what it had done.';
-
 function superseded(successor: string, { successor: shown, addresses, repository }: RunReport): string {
   const url = shown?.githubId ? checkRunUrl(addresses, repository, shown.githubId) : runUrl(addresses, successor);
   return `A newer push took its place: [${code(successor)}](${url}). Nothing was applied.`;
@@ -153,13 +152,8 @@ function ending(run: Run, timeline: RunEvent[]): string {
     .join(' ');
   const applied = run.progress !== null || timeline.some(({ type }) => type === 'apply_started');
   const forced = run.force_cancel_requested_at !== null;
-  const left = applied
-    ? forced
-      ? INCOMPLETE
-      : 'What was applied until then is in the state.'
-    : 'Nothing was applied.';
   const killed = forced ? `${login(run.force_cancel_requested_by ?? 'Signalbox')} forced the cancel.` : '';
-  return [by, killed, reason, left].filter(Boolean).join(' ');
+  return [by, killed, reason, aftermathOf(run, applied)].filter(Boolean).join(' ');
 }
 
 /** What the reader can do now. */
@@ -176,7 +170,7 @@ function nextStep(run: Run, { pullRequest, conversation, addresses, repository }
         ? `**Next:** press **Apply** above, or ${comment('apply')}${on}. What you approve is this plan: should a fresh one differ, it stops and shows how.`
         : '';
     case 'pending':
-      return `To drop it, ${reached ? `${comment('discard')}${reached}, or ` : ''}press **Discard Run** on ${pageLink(run, addresses)}.`;
+      return `To discard it, ${reached ? `${comment('discard')}${reached}, or ` : ''}press **Discard Run** on ${pageLink(run, addresses)}.`;
     case 'planning':
     case 'confirmed':
     case 'applying':

@@ -103,12 +103,13 @@ function startOf({ timeline, externalId }: RunReport): Date | undefined {
 }
 
 /** What Terraform printed: the apply above the plan, which gets the room that the apply leaves. */
-function textOf(run: Run, { planOutput, applyOutput }: RunReport): string {
+function textOf(run: Run, { planOutput, applyOutput, addresses }: RunReport): string {
   if (run.output_removed_at !== null && run.attempt > 0) return "Terraform's output is no longer kept.";
-  const where = `all of it is in the record while that is kept, table outputs, run_id ${run.id}`;
-  const apply = applyOutput === undefined ? '' : section('Apply', applyOutput, planOutput ? 40_000 : MAX_BYTES, where);
+  const where = (stage: 'plan' | 'apply') => `all of it: ${runUrl(addresses, run.id)}/${stage}.txt`;
+  const apply =
+    applyOutput === undefined ? '' : section('Apply', applyOutput, planOutput ? 40_000 : MAX_BYTES, where('apply'));
   const room = MAX_BYTES - byteLength(apply) - 1;
-  const plan = planOutput === undefined ? '' : section(apply ? 'Plan' : '', planOutput, room, where);
+  const plan = planOutput === undefined ? '' : section(apply ? 'Plan' : '', planOutput, room, where('plan'));
   return [apply, plan].filter(Boolean).join('\n');
 }
 

@@ -109,7 +109,9 @@ function verdictOf({ pullRequests, mergeGroup, workspaces }: Head): Verdict {
     return {
       conclusion: 'action_required',
       title:
-        dropped.length === 1 ? `The plan of ${dropped[0]?.name} was dropped` : `${dropped.length} plans were dropped`,
+        dropped.length === 1
+          ? `The plan of ${dropped[0]?.name} was ${dropped[0]?.run?.state}`
+          : `${dropped.length} plans were discarded or canceled`,
       explanation: 'Comment `plan` on the pull request to plan again.',
     };
   }

@@ -212,7 +212,10 @@ function next(
   }
   const dropped = named('discarded', 'canceled');
   if (dropped.length > 0) {
-    const what = dropped.length === 1 ? 'was dropped: its check says' : 'were dropped: each check says';
+    const what =
+      dropped.length === 1
+        ? 'was discarded or canceled: its check says'
+        : 'were discarded or canceled: each check says';
     lines.push(`${list(dropped)} ${what} why. Comment ${command('plan', dropped)} for a fresh plan.`);
   }
   const planned = named('planned');

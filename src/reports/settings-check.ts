@@ -35,8 +35,8 @@ function summaryOf(problems: SettingsProblem[]): string {
   const lines = problems.map(({ path, line, message }) => `${path}:${line}: ${shorten(oneLine(message), 500)}`);
   const rest = problems.length - MAX_ANNOTATIONS;
   return [
-    'A workspace with a problem gets no runs until it is mended. The others go on.',
-    fence(cutMiddle(`${lines.join('\n')}\n`, 50_000, 'mend these first'), 'text').trimEnd(),
+    'A workspace with a problem gets no runs until it is fixed. The others go on.',
+    fence(cutMiddle(`${lines.join('\n')}\n`, 50_000, 'fix these first'), 'text').trimEnd(),
     rest > 0 ? `${rest} of them are not shown on their lines: GitHub takes ${MAX_ANNOTATIONS} at once.` : '',
   ]
     .filter(Boolean)

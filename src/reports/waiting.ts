@@ -75,21 +75,22 @@ function place(run: Run, { ahead }: QueueExplanation): string {
 /** Who can make the run go on that is waited for. */
 function whoMoves(
   run: Run,
-  { state, actor, pullRequest }: WaitedFor,
+  { run: id, state, actor, pullRequest }: WaitedFor,
   { addresses, repository }: Pick<Waiting, 'addresses' | 'repository'>,
 ): string {
   const on = pullRequest === undefined ? '' : ` on ${pullRequestLink(addresses, repository, pullRequest)}`;
+  const page = runUrl(addresses, id);
   const comment = (verb: string) => `comment ${code(`signalbox ${verb} ${run.settings.name}`)}${on}`;
   const writers = actor.endsWith('[bot]')
     ? 'Anybody with write access'
     : `${login(actor)} or anybody with write access`;
   switch (state) {
     case 'needs_confirmation':
-      return `${writers} can **Apply** or **Discard** it on its check.`;
+      return `${writers} can **Apply** or **Discard** it on its check run or [its page](${page}).`;
     case 'pending':
-      return on && `Anybody with write access can ${comment('discard')} to drop it.`;
+      return `Anybody with write access can ${on && `${comment('discard')} or `}press **Discard Run** on [its page](${page}).`;
     default:
-      return `It goes on by itself${on ? `; anybody with write access can ${comment('cancel')} to stop it` : ''}.`;
+      return `It goes on by itself; to stop it, anybody with write access can ${on && `${comment('cancel')} or `}press **Cancel Run** on [its page](${page}).`;
   }
 }
 

@@ -1,9 +1,9 @@
 import { sql } from 'kysely';
-import type { Tx } from '../db/pool.js';
+import type { Db, Tx } from '../db/pool.js';
 import type { Run } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
-import { isLegal, type RunState, stateTitle } from './machine.js';
-import { findRun, lockRun } from './store.js';
+import { isLegal, stateTitle } from './machine.js';
+import { findRun, lockRun, timelineOf } from './store.js';
 import { addEvent, RunMovedOn, reportsOf, transition } from './transition.js';
 
 /** What became of an action: it was done, or the run is in a state in which it can't be. */
@@ -117,16 +117,16 @@ async function attempt(tx: Tx, run: Run, move: () => Promise<Run>): Promise<Acti
 
 async function tooLate(tx: Tx, seen: Run): Promise<ActionResult> {
   const run = await findRun(tx, seen.id);
-  return { done: false, run, reason: whatBecameOf(run) };
+  return { done: false, run, reason: await whatBecameOf(tx, run) };
 }
 
-/** 'it is Applied already', with who did it. */
-export function whatBecameOf(run: Run): string {
-  const by: Partial<Record<RunState, string>> = {
-    confirmed: `confirmed by ${run.confirmed_by}`,
-    applying: `confirmed by ${run.confirmed_by}`,
-    applied: `confirmed by ${run.confirmed_by}`,
-  };
-  const who = by[run.state];
-  return `the run is ${stateTitle(run.state)}${who ? `, ${who}` : ''}`;
+/** The rest of a sentence: 'the run is in state Applied, confirmed by alice', 'the run was discarded by bob'. */
+export async function whatBecameOf(db: Db | Tx, run: Run): Promise<string> {
+  const present = `the run is in state ${stateTitle(run.state)}`;
+  if (run.state === 'discarded' || run.state === 'canceled') {
+    const actor = (await timelineOf(db, run.id)).findLast(({ type }) => type === run.state)?.actor;
+    return actor ? `the run was ${run.state} by ${actor}` : present;
+  }
+  const wasConfirmed = run.state === 'confirmed' || run.state === 'applying' || run.state === 'applied';
+  return wasConfirmed ? `${present}, confirmed by ${run.confirmed_by}` : present;
 }

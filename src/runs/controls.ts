@@ -49,7 +49,7 @@ function takesAway({ plan_summary: plan }: Run): boolean {
 
 /**
  * Moves a run as somebody asked on its page, or says what became of it. A pull request's run is confirmed only after GitHub
- * was asked (see github/press.ts).
+ * was asked (see github/page-press.ts).
  */
 export async function act(tx: Tx, run: Run, move: Move, actor: string): Promise<ActionResult> {
   switch (move) {

@@ -1,6 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { sql } from 'kysely';
-import type { Run } from '../db/schema.js';
+import type { Run, RunProgress } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
 import { failApply, finishApply, finishCanceled } from '../runs/outcome.js';
 import { reportsOf } from '../runs/transition.js';
@@ -55,7 +55,7 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
     if (errored) active.remarks.push(errored);
     await worker.stateServer.drained(run.id);
     const unsaved = hasDied(result) ? await unsavedOf(active, result) : undefined;
-    await progress.end(result.progress, unsaved);
+    await progress.end(result.progress, { unsaved, stateKept: errored !== undefined });
     return await endApply(active, prepared, result);
   } finally {
     await prepared.log.end();
@@ -186,7 +186,7 @@ function describeLost({ signal, progress: { applied, planned } }: ApplyResult): 
 class ProgressReporter {
   readonly #active: ActiveRun;
   #latest: Progress | undefined;
-  #unsaved: string[] | undefined;
+  #aftermath: Pick<RunProgress, 'unsaved' | 'stateKept'> = {};
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -203,10 +203,10 @@ class ProgressReporter {
   }
 
   /** The last word: what the final report says. It needs no report of its own. */
-  async end(progress: Progress, unsaved: string[] | undefined): Promise<void> {
+  async end(progress: Progress, left: { unsaved: string[] | undefined; stateKept: boolean }): Promise<void> {
     clearTimeout(this.#timer);
     this.#latest = progress;
-    this.#unsaved = unsaved;
+    this.#aftermath = { ...(left.unsaved && { unsaved: left.unsaved }), ...(left.stateKept && { stateKept: true }) };
     await this.#writing;
     await this.#write(false);
   }
@@ -216,8 +216,7 @@ class ProgressReporter {
     const latest = this.#latest;
     if (latest === undefined) return;
     const { planned: total, applied, failed, inFlight, done } = latest;
-    const unsaved = this.#unsaved && { unsaved: this.#unsaved };
-    const known = { total, applied, failed, inFlight, done: done.slice(-DONE_KEPT), ...unsaved };
+    const known = { total, applied, failed, inFlight, done: done.slice(-DONE_KEPT), ...this.#aftermath };
     try {
       await worker.db.transaction().execute(async (tx) => {
         await tx

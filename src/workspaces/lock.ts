@@ -5,6 +5,9 @@ import { enqueue } from '../queue/outbox.js';
 import { enqueueNextRun } from '../runs/next.js';
 import type { Access } from '../signin/access.js';
 
+/** The longest reason for a lock, in characters. */
+export const MAX_REASON_LENGTH = 300;
+
 /** Who keeps a workspace's runs from starting, and why. */
 export interface WorkspaceLock {
   /** GitHub login; null: Signalbox itself. */

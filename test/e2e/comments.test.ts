@@ -134,7 +134,7 @@ describe('A comment', () => {
     const { answer } = await world.command(repo, pull, 'discard');
     expect(answer).toContain(`#${pull.number} has no unfinished run that could be discarded.`);
     const named = await world.command(repo, pull, 'cancel network');
-    expect(named.answer).toContain('`network` has nothing to cancel: the run is Planned');
+    expect(named.answer).toContain('`network` has nothing to cancel: the run is in state Planned');
   });
 
   test('`plan` by somebody with write access lets a fork be planned; each new head of it asks again', async () => {

@@ -431,7 +431,7 @@ describe('Who may see and do what on the pages', () => {
     await done(alice, `${run('waiting')}/confirm`);
     await reach(runs.get('waiting') ?? '', 'applied');
     for (const move of ['confirm', 'discard', 'cancel']) {
-      await late(carol, `${run('waiting')}/${move}`, /Nothing was done: the run is Applied/);
+      await late(carol, `${run('waiting')}/${move}`, /Nothing was done: the run is in state Applied/);
     }
     await late(root, `${run('waiting')}/force-cancel`, /Nothing was done/);
     await done(alice, `${run('waiting')}/comment`, { comment: 'Never too late.' });

@@ -105,7 +105,13 @@ describe('With nothing configured but the App', () => {
       expect(await signalbox.stop()).toBe(0);
       expect(await processesIn(data)).toEqual([]);
 
-      signalbox = await Signalbox.start({ github, dataDirectory: data, port });
+      const withoutClient = { GITHUB_CLIENT_ID: '', GITHUB_CLIENT_SECRET: '' };
+      signalbox = await Signalbox.start({ github, dataDirectory: data, port, env: withoutClient });
+      for (const path of ['/', '/runs/run-1', '/auth/login', '/auth/callback?code=x&state=y', '/nowhere']) {
+        const answer = await fetch(`http://127.0.0.1:${port}${path}`, { redirect: 'manual' });
+        expect([path, answer.status]).toEqual([path, 503]);
+        expect(await answer.text()).toContain('GITHUB_CLIENT_ID=…');
+      }
       await alice.press(plan, 'apply');
       await github.until('the apply', () =>
         github.checkRuns(repo, sha).find(({ title }) => title === '1 added, 0 changed, 0 destroyed'),

@@ -111,7 +111,7 @@ describe('apply', () => {
     const pull = await open();
     await world.plan(await world.run('network', 'speculative'), 'error');
     const answer = await world.say('alice', pull.number, 'apply');
-    expect(answer.reply).toBe('`network` has a plan that failed: mend it first.');
+    expect(answer.reply).toBe('`network` has a plan that failed: push a fix, or comment `plan` to try again.');
   });
 
   test('approves only what GitHub showed before it was written', async () => {
@@ -132,7 +132,9 @@ describe('apply', () => {
     await world.showPlan('network');
     await world.say('alice', pull.number, 'apply');
     const answer = await world.say('alice', pull.number, 'apply');
-    expect(answer.reply).toMatch(/^`network` has a run of \w{7} under way already, which is Pending\.$/);
+    expect(answer.reply).toMatch(
+      /^`network` has an unfinished run of \w{7} \(Pending\): wait for its end, or comment `cancel network`\.$/,
+    );
     expect(await world.runs()).toHaveLength(2);
   });
 

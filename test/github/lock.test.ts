@@ -275,7 +275,7 @@ describe('force-cancel', () => {
   test('where nothing is under way changes nothing', async () => {
     const pull = await open();
     expect((await world.say('root', pull.number, 'force-cancel')).reply).toBe(
-      "`network` can't be force-canceled: the run is Pending.",
+      "`network` can't be force-canceled: the run is in state Pending.",
     );
     expect((await world.say('root', pull.number, 'force-cancel app')).reply).toBe(
       '`app` has nothing to force-cancel: it has had no run here.',

@@ -49,7 +49,7 @@ test('a run of a branch is confirmed, discarded and canceled on its page', async
   expect(await press(confirmed, 'confirm', 'carol')).toMatchObject({ done: true, run: { confirmed_by: 'carol' } });
   expect(await press(confirmed, 'discard')).toMatchObject({
     done: false,
-    reason: 'the run is Confirmed, confirmed by carol',
+    reason: 'the run is in state Confirmed, confirmed by carol',
   });
   expect(await press(confirmed, 'cancel')).toMatchObject({ done: true, run: { state: 'canceled' } });
   const discarded = await planned();
@@ -65,7 +65,7 @@ test('a pull request’s run is confirmed on its page as by the button', async (
   expect(await world.effects('apply_check')).toEqual([{ kind: 'apply_check', run: run.id }]);
   expect(await press(run, 'confirm', 'alice')).toMatchObject({
     done: false,
-    reason: 'the run is Confirmed, confirmed by carol',
+    reason: 'the run is in state Confirmed, confirmed by carol',
   });
 });
 
@@ -87,7 +87,7 @@ test('it passes the same gates: the head, the requirements, the pull request bei
 test('a speculative plan is not confirmed on its page, nor anything applied', async () => {
   await world.open(`plan-${counter++}`);
   const plan = await world.plan(await world.run('network', 'speculative'));
-  expect(await press(plan, 'confirm')).toMatchObject({ done: false, reason: 'the run is Planned' });
+  expect(await press(plan, 'confirm')).toMatchObject({ done: false, reason: 'the run is in state Planned' });
   expect((await world.runs()).filter(({ speculative }) => !speculative)).toEqual([]);
 });
 

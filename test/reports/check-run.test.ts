@@ -54,7 +54,7 @@ describe('a pending run', () => {
   test('says its place, what it waits for, since when, and who can move that', () => {
     const text = pending({ ahead: 2, waitsFor });
     expect(text).toContain(
-      '**Number 3** in the queue of `network`. Waiting for [`run-A`](https://github.com/acme/infra/runs/5): Needs confirmation since 2026-11-24 08:00:00 UTC. 3 runs are ahead in all. bob or anybody with write access can **Apply** or **Discard** it on its check.',
+      '**Number 3** in the queue of `network`. Waiting for [`run-A`](https://github.com/acme/infra/runs/5): Needs confirmation since 2026-11-24 08:00:00 UTC. 3 runs are ahead in all. bob or anybody with write access can **Apply** or **Discard** it on its check run or [its page](https://signalbox.example/runs/run-A).',
     );
     expect(pending({ waitsFor: { ...waitsFor, actor: 'renovate[bot]' } })).toContain(
       '**Next** in the queue of `network`.',
@@ -63,10 +63,10 @@ describe('a pending run', () => {
       ' Anybody with write access can **Apply**',
     );
     expect(pending({ waitsFor: { ...waitsFor, state: 'applying' } })).toContain(
-      'It goes on by itself; anybody with write access can comment `signalbox cancel network` on [#9](https://github.com/acme/infra/pull/9) to stop it.',
+      'It goes on by itself; to stop it, anybody with write access can comment `signalbox cancel network` on [#9](https://github.com/acme/infra/pull/9) or press **Cancel Run** on [its page](https://signalbox.example/runs/run-A).',
     );
     expect(pending({ waitsFor: { ...waitsFor, state: 'planning', pullRequest: undefined } })).toContain(
-      'It goes on by itself.',
+      'It goes on by itself; to stop it, anybody with write access can press **Cancel Run** on [its page](https://signalbox.example/runs/run-A).',
     );
   });
 
@@ -105,12 +105,12 @@ describe('a pending run', () => {
     );
   });
 
-  test('shows the comment that drops it, also where it is the run of a merge, and the page', () => {
+  test('shows the comment that discards it, also where it is the run of a merge, and the page', () => {
     expect(pending({}, { conversation: 12 })).toContain(
-      'To drop it, comment `signalbox discard network` on [#12](https://github.com/acme/infra/pull/12), or press **Discard Run** on [its page](https://signalbox.example/runs/run-',
+      'To discard it, comment `signalbox discard network` on [#12](https://github.com/acme/infra/pull/12), or press **Discard Run** on [its page](https://signalbox.example/runs/run-',
     );
     expect(pending({})).toContain(
-      'To drop it, press **Discard Run** on [its page](https://signalbox.example/runs/run-',
+      'To discard it, press **Discard Run** on [its page](https://signalbox.example/runs/run-',
     );
   });
 });

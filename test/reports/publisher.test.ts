@@ -230,7 +230,7 @@ describe('the check run of a run', () => {
     const run = await world.createRun(sha);
     await world.report(run);
     expect(world.github.checkRuns(world.repo, sha)[0]?.summary).toContain(
-      'To drop it, comment `signalbox discard network` on [#88]',
+      'To discard it, comment `signalbox discard network` on [#88]',
     );
   });
 

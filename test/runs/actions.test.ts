@@ -30,7 +30,7 @@ test('confirming and discarding in the same moment: one of the two happens, and 
     const { state } = await world.now(run);
     expect(state).toBe(confirmed.done ? 'confirmed' : 'discarded');
     const loser = confirmed.done ? discarded : confirmed;
-    const told = confirmed.done ? 'the run is Confirmed, confirmed by alice' : 'the run is Discarded';
+    const told = confirmed.done ? 'the run is in state Confirmed, confirmed by alice' : 'the run was discarded by bob';
     expect(loser).toMatchObject({ done: false, reason: told });
     expect(await world.timeline(run)).toHaveLength(4);
   }
@@ -42,7 +42,7 @@ test('a double click is one confirmation', async () => {
   expect(results.filter(({ done }) => done)).toHaveLength(1);
   const { confirmed_by } = await world.now(run);
   for (const result of results)
-    if (!result.done) expect(result.reason).toBe(`the run is Confirmed, confirmed by ${confirmed_by}`);
+    if (!result.done) expect(result.reason).toBe(`the run is in state Confirmed, confirmed by ${confirmed_by}`);
 });
 
 test('what is in no state to be confirmed or discarded says what became of it', async () => {
@@ -95,7 +95,7 @@ describe('cancel', () => {
   test('tells of a run that has ended', async () => {
     const run = await world.in('needs_confirmation');
     await discard(run);
-    expect(await cancel(run, 'bob')).toMatchObject({ done: false, reason: 'the run is Discarded' });
+    expect(await cancel(run, 'bob')).toMatchObject({ done: false, reason: 'the run is in state Discarded' });
   });
 
   test('means what the run is now, not what it was when it was seen', async () => {

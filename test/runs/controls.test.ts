@@ -100,7 +100,7 @@ describe('a control that is pressed', () => {
       expect(await press(run, move, 'bob')).toMatchObject({
         done: false,
         run: { state: 'confirmed' },
-        reason: 'the run is Confirmed, confirmed by alice',
+        reason: 'the run is in state Confirmed, confirmed by alice',
       });
     }
     expect(await press(run, 'force-cancel', 'root')).toMatchObject({ done: false });

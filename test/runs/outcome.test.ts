@@ -244,5 +244,5 @@ test('a confirmation of a run that has been confirmed meanwhile by its plan is t
   const workspace = await world.workspace({ auto_apply: true });
   const run = await world.plan(await world.push(workspace));
   const result = await world.inTransaction((tx) => confirmRun(tx, run, 'bob'));
-  expect(result).toMatchObject({ done: false, reason: 'the run is Confirmed, confirmed by auto-apply' });
+  expect(result).toMatchObject({ done: false, reason: 'the run is in state Confirmed, confirmed by auto-apply' });
 });

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
-import { authRoutes } from '../../src/web/routes/auth.js';
 import { SignInWorld } from './world.js';
 
 let world: SignInWorld;
@@ -200,18 +199,6 @@ describe('Nobody is signed in', () => {
     const result = await wrong.finish(searchParams, cookie[0]?.split(';')[0]);
     expect(result).toMatchObject({ signedIn: false, problem: expect.stringContaining('client secret') });
     expect(world.said.join('\n')).toContain('GITHUB_CLIENT_SECRET');
-  });
-
-  test('where there is no client', async () => {
-    const routes = authRoutes({
-      signIn: undefined,
-      publicUrl: 'http://localhost:3000',
-      problemPage: (c, { status, text }) => c.text(text, status),
-    });
-    for (const path of ['/auth/login', '/auth/callback?code=x&state=y']) {
-      const answer = await routes.request(path);
-      expect([answer.status, await answer.text()]).toEqual([503, expect.stringMatching(/^Set GITHUB_CLIENT_ID/)]);
-    }
   });
 });
 

@@ -69,7 +69,7 @@ export class SignInWorld {
     });
   }
 
-  routes(signIn: SignIn | undefined = this.signIn): Hono {
+  routes(signIn: SignIn = this.signIn): Hono {
     const routes = authRoutes({
       signIn,
       publicUrl: this.url,

@@ -30,7 +30,7 @@ export function triggerWord(trigger: Trigger): string {
     button: 'Button',
     rerun: 'Re-run',
   };
-  return words[trigger] ?? 'Queued by hand';
+  return words[trigger] ?? 'Queue Plan';
 }
 
 export function triggerIcon(trigger: Trigger): IconName {

@@ -1,5 +1,7 @@
 import type { Child } from 'hono/jsx';
 import { enumerate, plural } from '../../reports/words.js';
+import { MAX_COMMENT_LENGTH } from '../../runs/comments.js';
+import type { OfferedControl } from '../../runs/controls.js';
 import type { Access } from '../../signin/access.js';
 import type { PlanView } from '../../terraform/plan-view.js';
 import { runPath } from './addresses.js';
@@ -9,16 +11,11 @@ import type { PageContext } from './page-context.js';
 import { ActionForm } from './parts.js';
 import type { ShownRun } from './shown-run.js';
 
-/** What this person may do with this run now. `from`: only from then on. */
-export interface OfferedControl {
-  control: 'confirm' | 'discard' | 'cancel' | 'force-cancel' | 'comment';
-  from?: Date | undefined;
-}
-
 export interface RunControlsProps {
   shown: ShownRun;
   page: PageContext;
   access: Access;
+  /** What this person may do with this run now. */
   controls: OfferedControl[];
   plan?: PlanView | undefined;
   /** Why there is none, though it was planned: a sentence. */
@@ -31,11 +28,12 @@ export interface RunControlsProps {
 export function RunControls(props: RunControlsProps) {
   const { controls, access, shown } = props;
   const buttons = controls.filter(({ control }) => control !== 'comment');
+  const confirm = buttons.find(({ control }) => control === 'confirm');
   return (
     <section id="controls" class="run-controls" aria-label="Controls">
       {buttons.length > 0 ? (
         <div class="controls-bar">
-          {props.ask && isDangerous(shown) && buttons.some(({ control }) => control === 'confirm') ? (
+          {props.ask && confirm?.asksAgain ? (
             <Question {...props} />
           ) : (
             buttons.map((offered) => <Control offered={offered} {...props} />)
@@ -48,7 +46,7 @@ export function RunControls(props: RunControlsProps) {
   );
 }
 
-/** What each control is called, and what it does. */
+/** What each control does. */
 const CONTROLS = {
   discard: { look: 'btn-danger', does: 'Drops this plan and changes nothing. The next run may start.' },
   cancel: {
@@ -62,20 +60,18 @@ const CONTROLS = {
 } as const;
 
 function Control({ offered, shown, page, plan }: RunControlsProps & { offered: OfferedControl }) {
-  const { control, from } = offered;
+  const { control, label, from } = offered;
   const { run } = shown;
   if (control === 'comment') return null;
   const early = from !== undefined && from.getTime() > page.now.getTime();
-  if (control === 'confirm') return <Confirm shown={shown} page={page} plan={plan} />;
+  if (control === 'confirm') return <Confirm offered={offered} shown={shown} page={page} plan={plan} />;
   const { look, does } = CONTROLS[control];
   const pending = run.state === 'pending';
   return (
     <div class="control" data-from={from?.toISOString()} hidden={early}>
       <ActionForm page={page} action={`${runPath(run.id)}/${control}`}>
         <button type="submit" class={`btn ${look}`}>
-          {control === 'discard' && (pending ? 'Discard Run' : 'Discard Plan')}
-          {control === 'cancel' && 'Cancel Run'}
-          {control === 'force-cancel' && 'Force Cancel'}
+          {label}
         </button>
       </ActionForm>
       <p class="control-does">
@@ -91,13 +87,16 @@ function Control({ offered, shown, page, plan }: RunControlsProps & { offered: O
   );
 }
 
-function Confirm({ shown, page, plan }: { shown: ShownRun; page: PageContext; plan: PlanView | undefined }) {
+function Confirm({
+  offered: { label, asksAgain },
+  shown,
+  page,
+  plan,
+}: Pick<RunControlsProps, 'shown' | 'page' | 'plan'> & { offered: OfferedControl }) {
   const { run } = shown;
-  const label = 'Confirm & Apply';
-  const dangerous = isDangerous(shown);
   return (
     <div class="control">
-      {dangerous ? (
+      {asksAgain ? (
         <form method="get" action={`${runPath(run.id)}#controls`}>
           <input type="hidden" name="ask" value="apply" />
           <button type="submit" class="btn btn-primary">
@@ -112,7 +111,7 @@ function Confirm({ shown, page, plan }: { shown: ShownRun; page: PageContext; pl
         </ActionForm>
       )}
       <p class="control-does">
-        {dangerous
+        {asksAgain
           ? `Asks once more: this plan ${losses(shown, plan).join(' and ')}.`
           : 'Makes the changes of this plan, exactly as shown.'}
       </p>
@@ -160,10 +159,6 @@ function Question({ shown, page, plan }: RunControlsProps) {
   );
 }
 
-function isDangerous({ run }: ShownRun): boolean {
-  return (run.plan_summary?.destroy ?? 0) + (run.plan_summary?.replace ?? 0) > 0;
-}
-
 /** 'destroys 2', 'replaces 1 resource'. */
 function losses({ run }: ShownRun, plan: PlanView | undefined): string[] {
   const count = (action: 'destroy' | 'replace') =>
@@ -201,7 +196,14 @@ export function Commenting({ shown, page, controls }: RunControlsProps) {
       {controls.some(({ control }) => control === 'comment') && (
         <ActionForm page={page} action={`${runPath(shown.run.id)}/comment`} name="comment-form">
           <label for="comment">Comment</label>
-          <textarea id="comment" name="comment" class="form-control" rows={3} maxlength={5_000} required></textarea>
+          <textarea
+            id="comment"
+            name="comment"
+            class="form-control"
+            rows={3}
+            maxlength={MAX_COMMENT_LENGTH}
+            required
+          ></textarea>
           <button type="submit" class="btn">
             Add comment
           </button>

@@ -280,7 +280,7 @@ function Differences({ differences }: { differences: PlanDifference[] }) {
   return (
     <div class="box box-attention differences">
       <h2 class="box-head">
-        <Icon name="alert" tone="attention" /> What differs from the approved plan
+        <Icon name="alert" tone="attention" /> What differs from the reviewed plan
       </h2>
       <ul>
         {differences.slice(0, DIFFERENCES_SHOWN).map(({ address, detail }) => (

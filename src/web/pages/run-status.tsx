@@ -1,4 +1,5 @@
 import { plural, resourceChanges, toDo, done as whatWasDone } from '../../reports/words.js';
+import { aftermathOf } from '../../runs/aftermath.js';
 import { isHolding, stateTitle } from '../../runs/machine.js';
 import { cut } from './foreign.js';
 import type { ShownRun } from './shown-run.js';
@@ -45,9 +46,7 @@ export function statusSentence({ run, timeline, explanation }: ShownRun): string
     case 'plan_errored':
       return 'The plan failed. Nothing was applied.';
     case 'apply_errored':
-      return run.progress?.unsaved?.length
-        ? 'The apply failed, and the state on record doesn’t know of everything that was done.'
-        : 'The apply failed. What was applied until then is in the state.';
+      return `The apply failed. ${aftermathOf(run, true)}`.trim();
     case 'discarded':
     case 'canceled':
       return ending(run, timeline);
@@ -77,12 +76,7 @@ function ending(run: ShownRun['run'], timeline: ShownRun['timeline']): string {
   const event = timeline.findLast(({ type }) => type === run.state);
   const who = event?.actor ?? run.cancel_requested_by ?? 'Signalbox';
   const applied = timeline.some(({ type }) => type === 'apply_started');
-  const left = !applied
-    ? 'Nothing was applied.'
-    : run.force_cancel_requested_at !== null
-      ? 'The state may be incomplete: Terraform had no time to save what it had done.'
-      : 'What was applied until then is in the state.';
-  return `${stateTitle(run.state)} by ${who}${event?.detail ? `: ${event.detail.replace(/\.$/, '')}` : ''}. ${left}`;
+  return `${stateTitle(run.state)} by ${who}${event?.detail ? `: ${event.detail.replace(/\.$/, '')}` : ''}. ${aftermathOf(run, applied)}`.trim();
 }
 
 function waitsFor(queue: ShownRun['explanation']): string {

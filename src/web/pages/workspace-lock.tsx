@@ -1,6 +1,6 @@
 import type { Workspace } from '../../db/schema.js';
 import type { Access } from '../../signin/access.js';
-import { MAX_REASON_LENGTH } from '../../workspaces/page-lock.js';
+import { MAX_REASON_LENGTH } from '../../workspaces/lock.js';
 import { runPath } from './addresses.js';
 import { Foreign, Login } from './foreign.js';
 import type { PageContext } from './page-context.js';

@@ -1,4 +1,5 @@
 import type { Workspace } from '../../db/schema.js';
+import { MAX_MESSAGE_LENGTH } from '../../github/queue-plan.js';
 import type { RunState } from '../../runs/machine.js';
 import type { QueueExplanation } from '../../runs/queue-explanation.js';
 import type { Access } from '../../signin/access.js';
@@ -151,7 +152,7 @@ function Tools({ page, access, latestCompleted, address }: WorkspacePageProps & 
             class="form-control"
             aria-label="Message"
             placeholder="Message (optional)"
-            maxlength={1_000}
+            maxlength={MAX_MESSAGE_LENGTH}
             autocomplete="off"
           />
           <button type="submit" class="btn btn-primary">

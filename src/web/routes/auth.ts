@@ -14,19 +14,11 @@ export interface Problem {
 export type ProblemPage = (c: Context, problem: Problem) => Response | Promise<Response>;
 
 export interface AuthRoutesOptions {
-  /** Undefined: GITHUB_CLIENT_ID is not set. */
-  signIn: SignIn | undefined;
+  signIn: SignIn;
   /** Where GitHub sends people back to. */
   publicUrl: string;
   problemPage: ProblemPage;
 }
-
-/** What is missing where nobody can sign in, which every page shows then. */
-export const NO_CLIENT: Problem = {
-  status: 503,
-  title: 'Nobody can sign in yet',
-  text: 'Set GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET to the client id and a client secret of the GitHub App, add <PUBLIC_URL>/auth/callback to its callback URLs, and start Signalbox again.',
-};
 
 const AGAIN = { label: 'Sign in', href: '/auth/login' };
 
@@ -39,10 +31,6 @@ export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions
     c.header('Cache-Control', 'no-store');
     c.header('Referrer-Policy', 'no-referrer');
   });
-  if (!signIn) {
-    app.all('/auth/*', (c) => problemPage(c, NO_CLIENT));
-    return app;
-  }
 
   app.get('/auth/login', async (c) => {
     const there = onOtherLoopback(c.req.url, publicUrl);

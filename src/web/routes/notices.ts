@@ -9,7 +9,7 @@ const NOTICES: Readonly<Record<string, Notice>> = {
   comment: { tone: 'success', text: 'Your comment is in the timeline.' },
   'queue-plan': { tone: 'success', text: 'You queued this run.' },
   lock: { tone: 'success', text: 'You locked this workspace: its runs wait.' },
-  unlock: { tone: 'success', text: 'You unlocked this workspace: its runs go on.' },
+  unlock: { tone: 'success', text: 'You unlocked this workspace.' },
 };
 
 export function noticeOf(name: string | undefined): Notice | undefined {

@@ -37,6 +37,10 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     }),
   );
   app.route('/', assetRoutes(services.assets));
+  if (!signIn) {
+    app.all('*', (c) => answer(c, <NoClientIdPage page={pageContext(services, undefined)} />, 503));
+    return app;
+  }
   app.route(
     '/',
     authRoutes({
@@ -51,10 +55,10 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
   );
 
   app.use(async (c, next) => {
-    const page = pageContext(services, undefined);
-    if (!signIn) return answer(c, <NoClientIdPage page={page} />, 503);
     const session = await signIn.sessionOf(c.req.header('cookie'));
-    if (!session) return answer(c, <SignInPage page={page} returnTo={returnTo(c.req)} />, 401);
+    if (!session) {
+      return answer(c, <SignInPage page={pageContext(services, undefined)} returnTo={returnTo(c.req)} />, 401);
+    }
     c.set('session', session);
     c.header('Cache-Control', 'no-store');
     return next();

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono';
 import type { Tx } from '../../db/pool.js';
 import type { Repository, Workspace } from '../../db/schema.js';
+import { type LockResult, lockOnPage, unlockOnPage } from '../../github/page-lock.js';
 import { queuePlan } from '../../github/queue-plan.js';
 import { isRunState, type RunState } from '../../runs/machine.js';
 import { commitNoted } from '../../runs/noted.js';
@@ -8,7 +9,6 @@ import { latestCompletedRun, listRuns } from '../../runs/run-list.js';
 import type { Access } from '../../signin/access.js';
 import { findStateVersion, listStateVersions, stateContents } from '../../state/state-contents.js';
 import { mayUnlock } from '../../workspaces/lock.js';
-import { type LockResult, lockOnPage, unlockOnPage } from '../../workspaces/page-lock.js';
 import { queueOf, settingsOf } from '../../workspaces/workspace-detail.js';
 import { listWorkspaces, repositoriesWithWorkspaces } from '../../workspaces/workspace-list.js';
 import { checkForm, formLimit } from '../forgery.js';

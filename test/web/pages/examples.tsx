@@ -1,4 +1,5 @@
 import type { Run, RunEvent, Workspace } from '../../../src/db/schema.js';
+import { controlsOf } from '../../../src/runs/controls.js';
 import type { AttributeView, PlanView, ResourceView } from '../../../src/terraform/plan-view.js';
 import type { PageContext } from '../../../src/web/pages/page-context.js';
 import type { RunPageProps } from '../../../src/web/pages/run-page.js';
@@ -188,11 +189,12 @@ export const summary = planSummary({
 });
 
 export function runPage(overrides: Partial<RunPageProps> = {}): RunPageProps {
+  const run = overrides.shown ?? shown({ plan_summary: summary });
   return {
     page: page(),
     access: 'write',
-    shown: shown({ plan_summary: summary }),
-    controls: [{ control: 'confirm' }, { control: 'discard' }, { control: 'comment' }],
+    shown: run,
+    controls: controlsOf(run.run, 'write', NOW),
     plan,
     ask: false,
     outputs: {

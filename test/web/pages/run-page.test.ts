@@ -1,3 +1,4 @@
+import { controlsOf } from '../../../src/runs/controls.js';
 import { isFinal } from '../../../src/runs/machine.js';
 import { RunPage, type RunPageProps, regions, runPageTitle } from '../../../src/web/pages/run-page.js';
 import { RUN_STATES } from '../../../src/web/pages/state.js';
@@ -117,17 +118,18 @@ describe('the controls', () => {
     ['planning', 'cancel', 'Cancel Run'],
     ['applying', 'cancel', 'Cancel Run'],
   ] as const)('of a run that is %s: %s is called %s, and says what it does', (state, control, name) => {
-    const text = controls({ shown: shown({ state }), controls: [{ control }] });
+    const text = controls({ shown: shown({ state }) });
     expect(formOf(text, name)).toMatchObject({ method: 'post', action: `/runs/run-9BvRt4KpWmXc2LdQ/${control}` });
-    expect(textsOf(text, 'p')[0]).toMatch(/\.$/);
+    for (const does of textsOf(text, 'p')) expect(does).toMatch(/\.$/);
   });
 
   it('have Force Cancel hidden until its time', () => {
     const from = new Date(NOW.getTime() + 10_000);
-    const applying = shown({ state: 'applying' });
-    const early = controls({ shown: applying, controls: [{ control: 'force-cancel', from }] });
+    const canceling = shown({ state: 'applying', cancel_requested_at: NOW, cancel_requested_by: 'alice' });
+    const offered = (now: Date) => controlsOf(canceling.run, 'admin', now);
+    const early = controls({ shown: canceling, controls: offered(NOW) });
     expect(early).toContain('<div class="control" data-from="2026-11-24T09:05:10.000Z" hidden="">');
-    const due = controls({ shown: applying, controls: [{ control: 'force-cancel', from }], page: page({ now: from }) });
+    const due = controls({ shown: canceling, controls: offered(from), page: page({ now: from }) });
     expect(due).not.toContain('hidden=""');
     expect(textsOf(due, 'button')).toEqual(['Force Cancel']);
   });
@@ -146,7 +148,7 @@ describe('the controls', () => {
     });
     const { commenting, ...others } = regions(runPage());
     for (const element of Object.values(others)) expect(String(element)).not.toContain('<textarea');
-    const later = runPage({ shown: shown({ state: 'applied', ended_at: NOW }), controls: [{ control: 'comment' }] });
+    const later = runPage({ shown: shown({ state: 'applied', ended_at: NOW }) });
     expect(region('commenting', later)).toBe(String(commenting));
     expect(region('commenting', runPage({ access: 'read', controls: [] }))).toBe('<div id="commenting"></div>');
   });
@@ -192,7 +194,7 @@ describe('the plan', () => {
   it('says what differs from the plan that was approved', () => {
     const differences = [{ kind: 'resource', address: 'aws_vpc.main', detail: 'is destroyed, too' }];
     const text = textOf(region('plan', { shown: shown({ differences }) }));
-    expect(text).toContain('What differs from the approved plan aws_vpc.main is destroyed, too');
+    expect(text).toContain('What differs from the reviewed plan aws_vpc.main is destroyed, too');
   });
 });
 

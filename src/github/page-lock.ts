@@ -1,11 +1,15 @@
 import type { Tx } from '../db/pool.js';
 import type { Workspace } from '../db/schema.js';
-import { endHold } from '../github/hold.js';
 import { said } from '../runs/said.js';
-import { holdStill, lockWorkspace, mayUnlock, type Person, unlockWorkspace } from './lock.js';
-
-/** In characters. */
-export const MAX_REASON_LENGTH = 300;
+import {
+  holdStill,
+  lockWorkspace,
+  MAX_REASON_LENGTH,
+  mayUnlock,
+  type Person,
+  unlockWorkspace,
+} from '../workspaces/lock.js';
+import { endHold } from './hold.js';
 
 /** What became of a lock, with the workspace as it is now. `reason`: a sentence. */
 export type LockResult = { done: true; workspace: Workspace } | { done: false; workspace: Workspace; reason: string };

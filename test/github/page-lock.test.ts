@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Workspace } from '../../src/db/schema.js';
+import { type LockSeen, lockOnPage, unlockOnPage } from '../../src/github/page-lock.js';
 import { SaidTooMuch } from '../../src/runs/said.js';
 import type { Access } from '../../src/signin/access.js';
 import { lockForDanger, mayUnlock } from '../../src/workspaces/lock.js';
-import { type LockSeen, lockOnPage, unlockOnPage } from '../../src/workspaces/page-lock.js';
 import { RunsWorld } from '../runs/world.js';
 
 let world: RunsWorld;
