@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import { wakeUp } from '../db/notifications.js';
-import type { Db } from '../db/pool.js';
+import type { Db, Tx } from '../db/pool.js';
 
 /*
  * What webhooks didn't tell is looked for by comparing, and made up by a delivery of our own, a look: it stands in line
@@ -30,7 +30,7 @@ export async function recordLook(db: Db, repository: number, look: Look): Promis
 }
 
 /** Whether a push to the repository stands in line, or is being handled. */
-export async function pushWaits(db: Db, repository: number): Promise<boolean> {
+export async function pushWaits(db: Db | Tx, repository: number): Promise<boolean> {
   const waiting = await db
     .selectFrom('deliveries')
     .select('id')

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
-import type { Run, Workspace } from '../db/schema.js';
+import type { Repository, Run, Workspace } from '../db/schema.js';
 import { CommitGone } from '../git/mirror.js';
 import { enqueue } from '../queue/outbox.js';
 import { createRun } from '../runs/create.js';
@@ -8,11 +8,12 @@ import { lockQueue } from '../runs/next.js';
 import { commitNoted } from '../runs/noted.js';
 import { said } from '../runs/said.js';
 import { type LoadedSettings, loadSettings } from '../workspaces/sync.js';
+import { findHead } from './branches.js';
 import { findBranch, messageOf } from './commits.js';
 import { isNotFound } from './failures.js';
 import type { RepositoryScope, Services } from './handling.js';
 import { clearedHolds } from './hold.js';
-import { pushWaits } from './look.js';
+import { pushWaits, recordLook } from './look.js';
 import { mayWrite } from './permissions.js';
 import { inRepository } from './repository-scope.js';
 import { takeSettings } from './settings.js';
@@ -47,8 +48,30 @@ export async function queuePlan(services: Services, wanted: PlanWanted): Promise
     if (obstacle !== undefined) return { queued: false, reason: obstacle };
     const head = await lookAtBranch(scope, workspace);
     if ('reason' in head) return { queued: false, reason: head.reason };
-    return commitNoted(services.db, services.log, (tx) => queue(tx, scope, workspace, head, { ...wanted, message }));
+    try {
+      return await commitNoted(services.db, services.log, (tx) =>
+        queue(tx, scope, workspace, head, { ...wanted, message }),
+      );
+    } catch (error) {
+      if (!(error instanceof BranchMoved)) throw error;
+      // Nobody may have told of it. A push in line tells for itself: then this look does nothing.
+      await recordLook(services.db, workspace.repository_id, { name: 'signalbox.branch', branch: error.branch });
+      return { queued: false, reason: beingTakenUp(scope) };
+    }
   });
+}
+
+/** The record and GitHub differ on where a branch is: whichever is behind, a run of this head could take a push back. */
+class BranchMoved extends Error {
+  override name = 'BranchMoved';
+
+  constructor(readonly branch: string) {
+    super(`${branch} has moved`);
+  }
+}
+
+function beingTakenUp({ repository: { owner, name } }: RepositoryScope): string {
+  return `A push to ${owner}/${name} is being taken up: queue the plan when its runs are there.`;
 }
 
 /** What can be told before anything is looked at, as a sentence. */
@@ -69,7 +92,7 @@ async function obstacleIn(scope: RepositoryScope, workspace: Workspace, actor: s
   if (!(await mayWrite(scope, actor))) return 'Only people with write access to this repository may queue a plan.';
   // Its own run would come after this one, and if there was another push since, take that back.
   if (await pushWaits(db, repository.id)) {
-    return `A push to ${name} is being taken up: queue the plan when its runs are there.`;
+    return beingTakenUp(scope);
   }
   return undefined;
 }
@@ -128,6 +151,7 @@ async function queue(
     return { queued: false, reason: `${seen.name} follows ${workspace.branch} now: queue the plan again.` };
   }
   await lockQueue(tx, workspace.id);
+  await throwIfMoved(tx, repository, workspace.branch, head);
   const pressed = await samePress(tx, workspace, head.sha, actor, message);
   if (pressed) return { queued: true, run: pressed };
   const { run } = await createRun(tx, {
@@ -142,6 +166,22 @@ async function queue(
     message: message === '' ? undefined : message,
   });
   return { queued: true, run };
+}
+
+/**
+ * Runs of pushes that come from now on wait for the queue, and have a place behind ours; those that came since the branch
+ * was looked at show in the record. Throws BranchMoved, which takes back the settings too.
+ */
+async function throwIfMoved(tx: Tx, repository: Repository, branch: string, head: Head): Promise<void> {
+  const looked = new Map([
+    [repository.default_branch, head.settingsSha],
+    [branch, head.sha],
+  ]);
+  for (const [name, sha] of looked) {
+    const known = await findHead(tx, repository.id, name);
+    if (known && known.head_sha !== sha) throw new BranchMoved(name);
+  }
+  if (await pushWaits(tx, repository.id)) throw new BranchMoved(branch);
 }
 
 /** A button that was pressed twice queues one plan. */

@@ -9,6 +9,7 @@ import { SETTINGS, World } from './world.js';
 let world: World;
 let alice: Person;
 let counter = 0;
+const BEING_TAKEN_UP = 'A push to acme/infra is being taken up: queue the plan when its runs are there.';
 
 beforeAll(async () => {
   world = await World.start();
@@ -99,12 +100,16 @@ test('it waits while the workspace is held for a pull request that its commit do
   expect(queued).toMatchObject({ queued: true, run: { commit_sha: merge } });
 });
 
-test('it counts the settings as of the head, also where no webhook has told of that yet', async () => {
+test('a head that no webhook has told of is taken up first, and then planned with its settings', async () => {
   const moved = SETTINGS.replace('directory: app', 'directory: service').replace(
     'name: network',
     'name: network\n    auto-apply: true',
   );
   const sha = await unheard({ '.github/signalbox.yml': moved, 'service/main.tf': '' });
+  const before = await workspace('app');
+  expect(await queue('alice', '', 'app')).toEqual({ queued: false, reason: BEING_TAKEN_UP });
+  expect(await workspace('app')).toEqual(before);
+  await world.settle();
   expect(await queue('alice', '', 'app')).toMatchObject({
     queued: true,
     run: { commit_sha: sha, settings: { directory: 'service' } },
@@ -120,12 +125,33 @@ test('it counts the settings as of the head, also where no webhook has told of t
   await push({ '.github/signalbox.yml': SETTINGS });
 });
 
+test('a push that comes while GitHub is asked is not overtaken by the plan of the head before it', async () => {
+  const before = await push({ 'network/x.tf': `# ${counter++}\n` });
+  const octokitFor: World['services']['octokitFor'] = async (installation, options) => {
+    const octokit = await world.services.octokitFor(installation, options);
+    // The branch is looked at, and then pushed to before the plan is queued.
+    octokit.hook.after('request', async (_, { url }) => {
+      if (!url.includes('/branches/') || pushed) return;
+      pushed = await push({ 'network/x.tf': `# ${counter++}\n` });
+    });
+    return octokit;
+  };
+  let pushed: string | undefined;
+  const { id } = await workspace();
+  expect(await queuePlan({ ...world.services, octokitFor }, { workspace: id, actor: 'alice', message: '' })).toEqual({
+    queued: false,
+    reason: BEING_TAKEN_UP,
+  });
+  expect((await world.runs()).map(({ commit_sha }) => commit_sha)).toEqual([before, pushed]);
+  expect(await queue()).toMatchObject({ queued: true, run: { commit_sha: pushed } });
+});
+
 test('a workspace that the head does not name any more gets no plan', async () => {
-  await unheard({ '.github/signalbox.yml': SETTINGS.replace('name: app', 'name: other') });
+  await push({ '.github/signalbox.yml': SETTINGS.replace('name: app', 'name: other') });
   expect(await queue('alice', '', 'app')).toEqual({ queued: false, reason: 'There is no workspace app any more.' });
   expect((await workspace('app')).removed_at).not.toBeNull();
   expect(await queue('alice', '', 'app')).toEqual({ queued: false, reason: 'There is no workspace app any more.' });
-  await unheard({ '.github/signalbox.yml': SETTINGS.replace('directory: app', 'directry: app') });
+  await push({ '.github/signalbox.yml': SETTINGS.replace('directory: app', 'directry: app') });
   await world.db.updateTable('workspaces').set({ removed_at: null }).where('name', '=', 'app').execute();
   expect(await queue('alice', '', 'app')).toMatchObject({
     queued: false,
@@ -167,7 +193,7 @@ test('a push that is being taken up comes first', async () => {
     .execute();
   expect(await queue()).toEqual({
     queued: false,
-    reason: 'A push to acme/infra is being taken up: queue the plan when its runs are there.',
+    reason: BEING_TAKEN_UP,
   });
   await world.db.deleteFrom('deliveries').where('guid', '=', 'late').execute();
 });
