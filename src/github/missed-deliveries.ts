@@ -133,13 +133,17 @@ async function recordAttempts(db: Db, attempts: readonly Attempt[], wants: (even
 async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<boolean> {
   await sql`delete from redeliveries where failed_at < now() - make_interval(days => ${DAYS})
     or exists (select from deliveries where deliveries.guid = redeliveries.guid)`.execute(db);
-  const { rows } = await sql<{ guid: string; attempt: string; event: string }>`
-    select guid, attempt, event from redeliveries
+  const { rows } = await sql<{ guid: string; attempt: string; event: string; repository_id: string | null }>`
+    select guid, attempt, event, repository_id from redeliveries
     where asked < ${ASKED_AT_MOST} and (asked_at is null or asked_at < now() - asked * ${ASKED_AGAIN_AFTER}::interval)
       and (event not like 'check_run.%' or failed_at > now() - make_interval(secs => ${BUTTON_AGE_MS / 1_000}))
     order by failed_at, length(attempt), attempt limit ${ASKED_A_ROUND}`.execute(db);
-  for (const { guid, attempt, event } of rows) {
+  let failure: { error: unknown } | undefined;
+  // What GitHub fails to deliver keeps nothing else waiting but later pushes of its repository.
+  const behind = new Set<string | null>();
+  for (const { guid, attempt, event, repository_id: repository } of rows) {
     stop.throwIfAborted();
+    if (event === 'push' && behind.has(repository)) continue;
     await db
       .updateTable('redeliveries')
       .set({ asked: sql`asked + 1`, asked_at: sql`now()` })
@@ -158,12 +162,17 @@ async function askAgain({ db, app, log }: Services, stop: AbortSignal): Promise<
           .set({ asked: sql`asked - 1`, asked_at: null })
           .where('guid', '=', guid)
           .execute();
-        throw error;
+        // Twice in a row, and it isn't the delivery that fails but GitHub.
+        if (failure) throw error;
+        failure = { error };
+        if (event === 'push') behind.add(repository);
+        continue;
       }
       await db.updateTable('redeliveries').set({ asked: ASKED_AT_MOST }).where('guid', '=', guid).execute();
       log.warn({ delivery: guid, event, status }, "GitHub doesn't deliver it again");
     }
   }
+  if (failure) throw failure.error;
   return rows.length > 0;
 }
 

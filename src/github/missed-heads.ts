@@ -15,6 +15,8 @@ import { awaitedRepositories } from './missed-deliveries.js';
 const COMPARED_A_ROUND = 1_000;
 /** Repositories of one request. */
 const COMPARED_AT_ONCE = 25;
+/** Then it isn't a repository that fails but GitHub. */
+const FAILURES_IN_A_ROW = 3;
 /** Branches of one repository that are compared. */
 const MANY_BRANCHES = 50;
 /** Further pages, of a hundred pull requests, that are read of one repository. */
@@ -54,12 +56,7 @@ export async function compareHeads(services: Services, comparing: Comparing): Pr
   for (const installation of new Set(due.map((row) => row.installation_id))) {
     const repositories = due.filter((row) => row.installation_id === installation);
     try {
-      const octokit = await services.octokitFor(installation);
-      for (let start = 0; start < repositories.length; start += COMPARED_AT_ONCE) {
-        comparing.stop.throwIfAborted();
-        const batch = repositories.slice(start, start + COMPARED_AT_ONCE);
-        if (await compareBatch(services, octokit, batch, comparing)) more = true;
-      }
+      if (await compareInstallation(services, installation, repositories, comparing)) more = true;
     } catch (error) {
       failure ??= { error };
       if (isRefusedToken(error)) await services.octokitFor(installation, { fresh: true }).catch(() => undefined);
@@ -67,6 +64,39 @@ export async function compareHeads(services: Services, comparing: Comparing): Pr
   }
   if (failure) throw failure.error;
   return more;
+}
+
+/**
+ * Yields whether something differs that isn't believed yet. One repository that GitHub can't answer for keeps no other
+ * from being compared: a batch that fails is asked for one by one. Throws the last failure, at once after so many in a row.
+ */
+async function compareInstallation(
+  services: Services,
+  installation: number,
+  repositories: readonly Repository[],
+  comparing: Comparing,
+): Promise<boolean> {
+  const octokit = await services.octokitFor(installation);
+  const batches: Repository[][] = [];
+  for (let start = 0; start < repositories.length; start += COMPARED_AT_ONCE) {
+    batches.push(repositories.slice(start, start + COMPARED_AT_ONCE));
+  }
+  let unsettled = false;
+  let failure: { error: unknown } | undefined;
+  let inARow = 0;
+  for (let batch = batches.shift(); batch; batch = batches.shift()) {
+    comparing.stop.throwIfAborted();
+    try {
+      if (await compareBatch(services, octokit, batch, comparing)) unsettled = true;
+      inARow = 0;
+    } catch (error) {
+      if (isRefusedToken(error) || ++inARow >= FAILURES_IN_A_ROW) throw error;
+      if (batch.length > 1) batches.unshift(...batch.map((repository) => [repository]));
+      else failure = { error };
+    }
+  }
+  if (failure) throw failure.error;
+  return unsettled;
 }
 
 async function dueRepositories(db: Db, before: Date): Promise<Repository[]> {
