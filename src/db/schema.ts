@@ -1,4 +1,4 @@
-import type { ColumnType, Generated, Insertable, Selectable } from 'kysely';
+import type { ColumnType, Generated, Selectable } from 'kysely';
 import type { RunState } from '../runs/machine.js';
 
 /**
@@ -413,9 +413,7 @@ export type Branch = Selectable<BranchesTable>;
 export type Workspace = Selectable<WorkspacesTable>;
 export type PullRequest = Selectable<PullRequestsTable>;
 export type Run = Selectable<RunsTable>;
-export type NewRun = Insertable<RunsTable>;
 export type RunEvent = Selectable<RunEventsTable>;
 export type Delivery = Selectable<DeliveriesTable>;
-export type OutboxRow = Selectable<OutboxTable>;
 export type CheckRun = Selectable<CheckRunsTable>;
 export type StateVersion = Selectable<StateVersionsTable>;

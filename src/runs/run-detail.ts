@@ -1,6 +1,5 @@
 import type { Db } from '../db/pool.js';
 import type { PullRequest, Repository, Run, RunEvent, Workspace } from '../db/schema.js';
-import { forceCancelFrom } from './actions.js';
 import { explainQueue, type QueueExplanation } from './queue-explanation.js';
 import { timelineOf } from './store.js';
 
@@ -15,16 +14,10 @@ export interface RunDetail {
   explanation: QueueExplanation | undefined;
   /** GitHub's id of its newest check run. */
   githubCheckRun: number | undefined;
-  /** The speculative run whose plan was approved with it. */
-  reviewedRun: string | undefined;
-  /** The newer push's run that took its place. */
-  successor: string | undefined;
   /** The newest run in which the plan of this speculative one was to be applied. */
   appliedAs: string | undefined;
   /** The workspace's newest run; of a speculative one, the pull request's newest plan of the workspace. */
   newest: string;
-  /** From when on a cancel that doesn't work may be forced. Undefined: nobody has canceled it, or it was forced already. */
-  forceCancelFrom: Date | undefined;
 }
 
 /** Undefined where there is no such run. A constant number of queries. */
@@ -51,11 +44,8 @@ export async function findRunDetail(db: Db, id: string): Promise<RunDetail | und
     timeline,
     explanation,
     githubCheckRun,
-    reviewedRun: run.reviewed_run ?? undefined,
-    successor: run.superseded_by ?? undefined,
     appliedAs,
     newest,
-    forceCancelFrom: forceCancelFrom(run),
   };
 }
 

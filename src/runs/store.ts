@@ -33,25 +33,6 @@ export async function timelineOf(db: Db | Tx, run: string): Promise<RunEvent[]> 
   return db.selectFrom('run_events').selectAll().where('run_id', '=', run).orderBy('id').execute();
 }
 
-/** Text of a stage's last attempt, as Terraform printed it. */
-export async function outputOf(db: Db | Tx, run: string, stage: 'plan' | 'apply'): Promise<string> {
-  const chunks = await db
-    .selectFrom('outputs')
-    .select('text')
-    .where('run_id', '=', run)
-    .where('stage', '=', stage)
-    .where('attempt', '=', (eb) =>
-      eb
-        .selectFrom('outputs as last')
-        .select((e) => e.fn.max('last.attempt').as('attempt'))
-        .where('last.run_id', '=', run)
-        .where('last.stage', '=', stage),
-    )
-    .orderBy('sequence')
-    .execute();
-  return chunks.map((chunk) => chunk.text).join('');
-}
-
 /** Ids of a pull request's plans that could be applied while they were of its head. */
 export async function plannedRunsOf(db: Db | Tx, repository: number, pullRequest: number): Promise<string[]> {
   const runs = await db

@@ -32,11 +32,6 @@ export function affectedWorkspaces<W extends Triggers>(workspaces: readonly W[],
   );
 }
 
-/** The branch whose pushes queue runs of this workspace, and against which its pull requests are opened. */
-export function followedBranch(workspace: Pick<WorkspaceSettings, 'branch'>, defaultBranch: string): string {
-  return workspace.branch ?? defaultBranch;
-}
-
 /** Every path and every directory above it: looking up a prefix is then exact by segment, and quick. */
 function directoriesOf(paths: readonly string[]): Set<string> {
   const all = new Set(['.']);

@@ -3,9 +3,9 @@ import { sql } from 'kysely';
 import type { Run, Workspace } from '../../src/db/schema.js';
 import { Housekeeper } from '../../src/housekeeping/housekeeper.js';
 import { type RecordLimits, recordChores } from '../../src/housekeeping/record.js';
-import { outputOf } from '../../src/runs/store.js';
 import { log } from '../git/support.js';
 import { RunsWorld } from '../runs/world.js';
+import { outputOf } from '../support/output.js';
 
 const LIMITS: RecordLimits = { keepOutputDays: 90, keepPlanDays: 30, keepStateVersions: 3 };
 

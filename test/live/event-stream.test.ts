@@ -1,10 +1,10 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
-import { outputOf } from '../../src/runs/store.js';
 import type { Access } from '../../src/signin/access.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
+import { outputOf } from '../support/output.js';
 import { finishRun, LiveServer, logOf, type Options, Viewer } from './support.js';
 
 let world: RunsWorld;

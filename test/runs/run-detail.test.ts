@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { cancelRun } from '../../src/runs/actions.js';
 import { addComment } from '../../src/runs/comments.js';
 import { findRunDetail } from '../../src/runs/run-detail.js';
 import { lockWorkspace } from '../../src/workspaces/lock.js';
@@ -24,7 +23,6 @@ test('a pending run is shown with what it waits for', async () => {
     explanation: { waitsFor: { run: holder.id, state: 'needs_confirmation' }, lock: { by: 'alice', reason: 'freeze' } },
     pullRequest: undefined,
     githubCheckRun: undefined,
-    forceCancelFrom: undefined,
     newest: run.id,
   });
   expect(detail?.timeline.map(({ type }) => type)).toEqual(['created']);
@@ -68,7 +66,6 @@ test('a run of a pull request is shown with that, its check run, and the plan th
   expect(await findRunDetail(world.db, run.id)).toMatchObject({
     pullRequest: { number: 5, title: 'A change' },
     githubCheckRun: 7002,
-    reviewedRun: plan.id,
     newest: run.id,
   });
   expect(await findRunDetail(world.db, plan.id)).toMatchObject({ appliedAs: run.id, newest: plan.id });
@@ -80,15 +77,7 @@ test('a superseded run names the one in its place', async () => {
   await world.begin(await world.push(workspace));
   const old = await world.push(workspace);
   const next = await world.push(workspace);
-  expect(await findRunDetail(world.db, old.id)).toMatchObject({ successor: next.id, newest: next.id });
-});
-
-test('a cancel may be forced ten seconds after it was asked for, while the run is at work', async () => {
-  const run = await world.in('applying');
-  await world.inTransaction((tx) => cancelRun(tx, run, 'Stop it.', 'bob'));
-  const { forceCancelFrom } = (await findRunDetail(world.db, run.id)) ?? {};
-  const asked = (await world.now(run)).cancel_requested_at?.getTime() ?? 0;
-  expect(forceCancelFrom?.getTime()).toBe(asked + 10_000);
+  expect(await findRunDetail(world.db, old.id)).toMatchObject({ run: { superseded_by: next.id }, newest: next.id });
 });
 
 test.each(['run-nobodyHasIt', '', '1', 'run-', "run-x' or 1=1", 'run-\0', 'RUN-1'])(

@@ -114,6 +114,18 @@ test('the latest completed run is the one that ended last, whatever its number, 
   expect(await latestCompletedRun(world.db, workspace.id)).toBe(first.id);
 });
 
+test('of several that end in one moment the latest is the one that came last, in whatever order they ended', async () => {
+  for (const order of [(runs: Run[]) => runs, (runs: Run[]) => runs.reverse()]) {
+    const workspace = await world.workspace();
+    const queued = [await world.push(workspace), await world.push(workspace), await world.push(workspace)];
+    const last = queued.at(-1)?.id;
+    await world.inTransaction(async (tx) => {
+      for (const run of order(queued)) await discardRun(tx, run, 'The branch is gone.');
+    });
+    expect(await latestCompletedRun(world.db, workspace.id)).toBe(last);
+  }
+});
+
 test('what ends in many workspaces at the same time is kept as it was for each of them', async () => {
   const workspaces = await Promise.all([1, 2, 3, 4].map(() => world.workspace()));
   const runs = (await Promise.all(workspaces.map(async (workspace) => [workspace, workspace, workspace]))).flat();

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
-import { outputOf } from '../../src/runs/store.js';
 import { createMask } from '../../src/variables/masking.js';
 import { OutputLog } from '../../src/worker/output-log.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
+import { outputOf } from '../support/output.js';
 
 let world: RunsWorld;
 let gate: Gate;

@@ -7,7 +7,6 @@ import type { Run } from '../../src/db/schema.js';
 import { CommitGone } from '../../src/git/git-error.js';
 import { createLog } from '../../src/log.js';
 import { cancelRun } from '../../src/runs/actions.js';
-import { outputOf } from '../../src/runs/store.js';
 import { SavedState } from '../../src/state/saved-state.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
@@ -22,6 +21,7 @@ import { WorkDirectories } from '../../src/worker/work-directory.js';
 import { Worker } from '../../src/worker/worker.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
+import { outputOf } from '../support/output.js';
 
 const log = createLog({ level: 'silent', format: 'json' });
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { defaultSettings, type WorkspaceSettings } from '../../src/workspaces/settings.js';
-import { affectedWorkspaces, followedBranch } from '../../src/workspaces/triggers.js';
+import { affectedWorkspaces } from '../../src/workspaces/triggers.js';
 
 function workspace(directory: string, more: Partial<WorkspaceSettings> = {}): WorkspaceSettings {
   return { ...defaultSettings(directory, directory), ...more };
@@ -72,9 +72,4 @@ describe('a change', () => {
       ),
     );
   });
-});
-
-test('a workspace follows its branch, or the default branch', () => {
-  expect(followedBranch(dns, 'main')).toBe('main');
-  expect(followedBranch(workspace('x', { branch: 'live' }), 'main')).toBe('live');
 });
