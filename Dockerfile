@@ -28,7 +28,7 @@ COPY --from=terraform /usr/local/bin/terraform /usr/local/bin/terraform
 WORKDIR /app
 COPY --from=build /app/node_modules node_modules
 COPY --from=build /app/dist dist
-COPY package.json app.yml ./
+COPY package.json app.yml src/restart.sh ./
 RUN install -d -o node -g node -m 0700 /data
 USER node
 ENV DATA_DIR=/data HOST=0.0.0.0 LOG_FORMAT=json
@@ -36,4 +36,4 @@ VOLUME /data
 EXPOSE 3000
 # Docker kills ten seconds after SIGTERM unless it is told to wait for Terraform: docker run --stop-timeout 3600.
 ENTRYPOINT ["tini", "--"]
-CMD ["node", "--enable-source-maps", "dist/index.js"]
+CMD ["sh", "restart.sh"]

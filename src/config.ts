@@ -74,7 +74,7 @@ const variables = z.object({
   ENCRYPTION_KEY: z
     .string()
     .optional()
-    .describe('32 bytes, as 64 hexadecimal digits or base64, that seal plans and state'),
+    .describe('32 bytes, as 64 hexadecimal digits or base64, that seal plans, state and tokens'),
   ROLES: list('web and worker, or one of them').default(['web', 'worker']),
   WORKER_SLOTS: number('how many runs this worker works on at once', { min: 1, max: 256 }).default(4),
   WORKER_NAME: z
