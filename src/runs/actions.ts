@@ -120,12 +120,12 @@ async function tooLate(tx: Tx, seen: Run): Promise<ActionResult> {
   return { done: false, run, reason: await whatBecameOf(tx, run) };
 }
 
-/** The rest of a sentence: 'the run is in state Applied, confirmed by alice', 'the run was discarded by bob'. */
+/** The rest of a sentence: 'the run is in state Applied, confirmed by alice'. */
 export async function whatBecameOf(db: Db | Tx, run: Run): Promise<string> {
   const present = `the run is in state ${stateTitle(run.state)}`;
   if (run.state === 'discarded' || run.state === 'canceled') {
     const actor = (await timelineOf(db, run.id)).findLast(({ type }) => type === run.state)?.actor;
-    return actor ? `the run was ${run.state} by ${actor}` : present;
+    return actor ? `${present} (by ${actor})` : present;
   }
   const wasConfirmed = run.state === 'confirmed' || run.state === 'applying' || run.state === 'applied';
   return wasConfirmed ? `${present}, confirmed by ${run.confirmed_by}` : present;

@@ -58,7 +58,7 @@ describe('a run of a push', () => {
     await world.github.as('carol').press(check, 'apply');
     await world.settle();
     expect(await world.present(run)).toMatchObject({ state: 'discarded', confirmed_by: null });
-    expect(await refusals(run)).toEqual(['carol: The run is Discarded.']);
+    expect(await refusals(run)).toEqual(['carol: The run is in state Discarded (by alice).']);
     expect(await world.effects('run_report')).toContainEqual({ kind: 'run_report', run: run.id });
   });
 
@@ -116,7 +116,9 @@ describe('a run of a push', () => {
       const isConfirmed = ended.state === 'confirmed';
       wins[isConfirmed ? 'confirmed' : 'discarded'] += 1;
       expect(await refusals(run)).toEqual([
-        isConfirmed ? 'carol: The run is Confirmed, confirmed by alice.' : 'alice: The run is Discarded.',
+        isConfirmed
+          ? 'carol: The run is in state Confirmed, confirmed by alice.'
+          : 'alice: The run is in state Discarded (by carol).',
       ]);
       const events = await world.db.selectFrom('run_events').select('type').where('run_id', '=', run.id).execute();
       expect(events.filter(({ type }) => type === 'confirmed' || type === 'discarded')).toHaveLength(1);

@@ -30,7 +30,9 @@ test('confirming and discarding in the same moment: one of the two happens, and 
     const { state } = await world.now(run);
     expect(state).toBe(confirmed.done ? 'confirmed' : 'discarded');
     const loser = confirmed.done ? discarded : confirmed;
-    const told = confirmed.done ? 'the run is in state Confirmed, confirmed by alice' : 'the run was discarded by bob';
+    const told = confirmed.done
+      ? 'the run is in state Confirmed, confirmed by alice'
+      : 'the run is in state Discarded (by bob)';
     expect(loser).toMatchObject({ done: false, reason: told });
     expect(await world.timeline(run)).toHaveLength(4);
   }
