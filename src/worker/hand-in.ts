@@ -68,7 +68,8 @@ async function setErroredStateAside(
   if (!run) return undefined;
   const file = join(directory.checkout, run.settings.directory, 'errored.tfstate');
   const isThere = (await lstat(file).catch(() => undefined))?.isFile() ?? false;
-  return isThere ? workDirectories.keepFile({ ...run, work_directory: directory.root }, file) : undefined;
+  const placed = { ...run, work_directory: directory.root };
+  return isThere ? workDirectories.keepFile(placed, file) : workDirectories.keptFile(placed);
 }
 
 async function tell({ db, untilRecorded }: WorkerContext, id: string, detail: string): Promise<void> {

@@ -201,9 +201,11 @@ export class Worker {
     try {
       await untilRecorded(() => {
         if (error instanceof RunStopped)
-          return finishCanceled(db, run, stoppedBecause ?? 'It was canceled before Terraform ran.', []);
+          return finishCanceled(db, run, stoppedBecause ?? 'It was canceled before Terraform ran.', {
+            diagnostics: [],
+          });
         if (error instanceof PlanDied) return diePlan(db, run, error.message);
-        return stage === 'plan' ? failPlan(db, run, message, []) : failApply(db, run, message, []);
+        return stage === 'plan' ? failPlan(db, run, message, []) : failApply(db, run, message, { diagnostics: [] });
       });
       return true;
     } catch (second) {

@@ -1,4 +1,5 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Notifications } from '../../src/db/notifications.js';
@@ -310,5 +311,69 @@ describe('a failure', () => {
       state: 'apply_errored',
       error: 'Its plan is no longer kept: plan again. Nothing was applied.',
     });
+  });
+});
+
+describe('an apply that Terraform could not end in order', () => {
+  /** A backend of the repository's own, which takes the lock's worth of nothing: reads succeed, writes are refused. */
+  async function refusingBackend() {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(request.method === 'GET' ? 204 : 403).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    files['main.tf'] = `
+      terraform {
+        backend "http" { address = "http://127.0.0.1:${port}/state" }
+      }
+      resource "terraform_data" "a" {}`;
+    return server;
+  }
+
+  test('says what is not in the state also when the record goes away in that moment', async () => {
+    files['main.tf'] = `
+      resource "terraform_data" "a" {
+        provisioner "local-exec" { command = "echo begun; kill -9 $PPID; sleep 1" }
+      }`;
+    const real = context.savedState;
+    context.savedState = {
+      unsaved: async (...asked: Parameters<SavedState['unsaved']>) => {
+        const unsaved = await real.unsaved(...asked);
+        await gate.goAway();
+        setTimeout(() => void gate.comeBack(), 1_000);
+        return unsaved;
+      },
+    } as SavedState;
+    const run = await claimed(true);
+    await worker.work(run);
+    expect(await world.now(run)).toMatchObject({
+      state: 'apply_errored',
+      progress: { total: 1, applied: 0, inFlight: ['terraform_data.a'], unsaved: ['terraform_data.a'] },
+    });
+  });
+
+  test('leaves a state that no backend took where its report says, also when its worker died before that', async () => {
+    const server = await refusingBackend();
+    const run = await claimed(true);
+    // The record refuses the end of the apply, and that of the failure: this worker has nothing more to say.
+    let refusing = true;
+    const { keepFile } = context.workDirectories;
+    context.workDirectories.keepFile = async (...args) => {
+      const kept = await keepFile.apply(context.workDirectories, args);
+      context.untilRecorded = (write) => (refusing ? Promise.reject(new Error('refused')) : untilRecorded(write, log));
+      return kept;
+    };
+    await worker.work(run);
+    expect((await world.now(run)).state).toBe('applying');
+    refusing = false;
+    await worker.beat();
+    await until(async () => (await world.now(run)).state === 'apply_errored');
+    server.close();
+    const { error, progress } = await world.now(run);
+    expect(progress?.stateKept).toBe(true);
+    const kept = /It is kept on w1 as (\S+): hand it in/.exec(error ?? '')?.[1] ?? '';
+    expect(error).toMatch(/The http backend did not take the last state/);
+    expect(JSON.parse(readFileSync(kept, 'utf8')).resources).toHaveLength(1);
   });
 });
