@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, 
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import { Notifications } from '../../src/db/notifications.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
 import type { Run } from '../../src/db/schema.js';
@@ -12,10 +13,12 @@ import { outputOf } from '../../src/runs/store.js';
 import { SavedState } from '../../src/state/saved-state.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
+import { HeldProcess } from '../../src/terraform/process.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { Confinement } from '../../src/worker/confinement.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
+import { OutputLog } from '../../src/worker/output-log.js';
 import { Patience } from '../../src/worker/patience.js';
 import { Registration } from '../../src/worker/registration.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
@@ -23,6 +26,7 @@ import { WorkDirectories } from '../../src/worker/work-directory.js';
 import { Worker } from '../../src/worker/worker.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
+import { isRunning } from '../terraform/support.js';
 
 const log = createLog({ level: 'silent', format: 'json' });
 
@@ -376,4 +380,88 @@ describe('an apply that Terraform could not end in order', () => {
     expect(error).toMatch(/The http backend did not take the last state/);
     expect(JSON.parse(readFileSync(kept, 'utf8')).resources).toHaveLength(1);
   });
+});
+
+describe('a fault of ours while Terraform runs', () => {
+  const WAITING = `
+    resource "terraform_data" "a" {}
+    resource "terraform_data" "b" {
+      depends_on = [terraform_data.a]
+      provisioner "local-exec" { command = "echo $$ >PID; echo begun; exec sleep 60" }
+    }`;
+  let faults: ReturnType<typeof jest.spyOn>;
+  const pidFile = () => join(directory, 'pid');
+  const isGone = () => !isRunning(Number(readFileSync(pidFile(), 'utf8')));
+  beforeEach(() => {
+    files['main.tf'] = WAITING.replace('PID', pidFile());
+    const { append } = OutputLog.prototype;
+    faults = jest.spyOn(OutputLog.prototype, 'append').mockImplementation(function (this: OutputLog, text: string) {
+      if (text.includes('begun')) throw new Error('EMFILE: too many open files, open');
+      return append.call(this, text);
+    });
+  });
+  afterEach(() => faults.mockRestore());
+
+  test('ends an apply in order before the record says that it is over, and keeps its state', async () => {
+    const run = await claimed(true);
+    await worker.work(run);
+    expect(isGone()).toBe(true);
+    const ended = await world.now(run);
+    expect(ended.state).toBe('apply_errored');
+    expect(ended.error).toMatch(/under this run's id. Terraform was interrupted for that, and has ended.$/);
+    expect(ended.progress).toMatchObject({ total: 2, applied: 1 });
+    expect(await resourcesOf(run)).toBeGreaterThan(0);
+    expect(left()).toEqual([]);
+  });
+
+  test('takes in the state that Terraform could not hand over', async () => {
+    const run = await claimed(true);
+    const working = worker.work(run);
+    await until(() => existsSync(pidFile()));
+    // Its credentials are no longer those of the run, as after a failure of ours that Terraform outlived.
+    const control = context.workDirectories.of(await world.now(run)).control;
+    await stateServer.register({ run: await world.now(run), directory: control, readOnly: false });
+    await working;
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).state).toBe('apply_errored');
+    expect(await resourcesOf(run)).toBe(2);
+  });
+
+  test('ends a plan, too', async () => {
+    const real = await terraform();
+    const path = join(directory, 'terraform');
+    const slow = `echo $$ >${pidFile()}; echo '{"@level":"info","@message":"begun","type":"log"}'; exec sleep 60`;
+    writeFileSync(path, `#!/bin/sh\nif [ "$1" = plan ]; then ${slow}; fi\nexec ${real.path} "$@"\n`, { mode: 0o755 });
+    terraform = async () => ({ ...real, path });
+    const run = await claimed();
+    await worker.work(run);
+    expect(isGone()).toBe(true);
+    const ended = await world.now(run);
+    expect(ended.state).toBe('plan_errored');
+    expect(ended.error).toMatch(/Terraform was interrupted for that, and has ended.$/);
+  });
+
+  test('leaves the run to a later look where its Terraform can not be ended', async () => {
+    const run = await claimed(true);
+    const reap = jest.spyOn(HeldProcess.prototype, 'reap').mockResolvedValueOnce([]).mockResolvedValue([1]);
+    await worker.work(run);
+    reap.mockRestore();
+    expect((await world.now(run)).state).toBe('applying');
+    expect(left()).toEqual([String(run.workspace_id)]);
+    faults.mockRestore();
+    await worker.beat();
+    await until(async () => (await world.now(run)).state !== 'applying');
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).state).toBe('canceled');
+  });
+
+  async function resourcesOf(run: Run): Promise<number> {
+    const states = await world.db
+      .selectFrom('state_versions')
+      .select('resources')
+      .where('run_id', '=', run.id)
+      .orderBy('id')
+      .execute();
+    return states.at(-1)?.resources ?? 0;
+  }
 });
