@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
 import { stateDirectory } from '../state/registered-run.js';
 import { holdsSnapshots } from '../state/state-journal.js';
-import { writeDurably } from '../state/write-durably.js';
+import { isDiskFull, writeDurably } from '../state/write-durably.js';
 import { withLock } from '../terraform/lock.js';
 import { hasAnotherOwner, noteOwner, type Owning, ownerOf } from './directory-owner.js';
 
@@ -194,7 +194,7 @@ async function amongWorkers<T>(root: string, work: () => Promise<T>): Promise<T>
       return work();
     });
   } catch (error) {
-    if (begun || !['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (begun || !isDiskFull(error)) throw error;
     return work();
   }
 }
