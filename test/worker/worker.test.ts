@@ -319,7 +319,7 @@ describe('a failure', () => {
 });
 
 describe('an apply that Terraform could not end in order', () => {
-  /** A backend of the repository's own, which takes the lock's worth of nothing: reads succeed, writes are refused. */
+  /** A backend of the repository's own, which can be read and refuses what is written. */
   async function refusingBackend() {
     const server = createServer((request, response) => {
       request.resume();
@@ -453,6 +453,22 @@ describe('a fault of ours while Terraform runs', () => {
     await until(async () => (await world.now(run)).state !== 'applying');
     expect(isGone()).toBe(true);
     expect((await world.now(run)).state).toBe('canceled');
+  });
+
+  test('that keeps it from being taken up after a restart ends it as well, and its state is taken in', async () => {
+    const run = await claimed(true);
+    const interrupt = jest.spyOn(HeldProcess.prototype, 'interrupt').mockRejectedValueOnce(new Error('EMFILE'));
+    await worker.work(run);
+    interrupt.mockRestore();
+    faults.mockRestore();
+    expect(isGone()).toBe(false);
+    await stateServer.release(run.id);
+    writeFileSync(join(context.workDirectories.of(run).control, `${run.attempt}-apply.prepared`), 'unreadable');
+    await worker.beat();
+    await until(async () => (await world.now(run)).state === 'apply_errored');
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).error).toContain('Terraform was interrupted for that, and has ended.');
+    expect(await resourcesOf(run)).toBeGreaterThan(0);
   });
 
   async function resourcesOf(run: Run): Promise<number> {
