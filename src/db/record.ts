@@ -5,6 +5,7 @@ import { Complaints } from '../queue/complaints.js';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded.js';
 import { migrate } from './migrate.js';
 import { Notifications } from './notifications.js';
+import { isAway } from './outage.js';
 import { createDb, createPool, type Db } from './pool.js';
 import { type Supervision, supervise } from './supervision.js';
 
@@ -104,8 +105,7 @@ async function waitFor(db: Db, log: Log): Promise<void> {
 
 /** Wrong passwords and missing databases don't mend themselves; refused connections and servers that start up do. */
 function isTemporary(error: unknown): boolean {
-  const code = (error as { code?: string }).code ?? '';
-  return /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_|08|57P|53300)/.test(code) || code === '';
+  return isAway(error) || ((error as { code?: string }).code ?? '') === '';
 }
 
 function describe(error: unknown): string {

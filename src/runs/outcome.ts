@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
 import type { Db, Tx } from '../db/pool.js';
-import type { PlanDifference, PlanSummary, Run, RunDiagnostic } from '../db/schema.js';
+import type { PlanDifference, PlanSummary, Run, RunDiagnostic, RunProgress } from '../db/schema.js';
 import { planDied } from './interrupted-plan.js';
 import { lockRun } from './store.js';
 import { type Move, RunMovedOn, transition } from './transition.js';
@@ -71,38 +71,40 @@ export async function diePlan(db: Db, seen: Run, why: string): Promise<Run> {
   return db.transaction().execute(async (tx) => planDied(tx, await lockAttempt(tx, seen), why));
 }
 
+/** How a stage ended, beside its state. */
+export interface StageEnding {
+  diagnostics: RunDiagnostic[];
+  /** Of an apply, its last: in one transaction with its end, or a report would say something else. Default: as it is. */
+  progress?: RunProgress | undefined;
+}
+
 /** `identity`: what the state depends on from now on, as in FinishedPlan. */
-export async function finishApply(db: Db, seen: Run, identity: string, diagnostics: RunDiagnostic[]): Promise<Run> {
+export async function finishApply(db: Db, seen: Run, identity: string, ending: StageEnding): Promise<Run> {
   return db.transaction().execute(async (tx) => {
     const run = await lockAttempt(tx, seen);
     await tx.updateTable('workspaces').set({ applied_identity: identity }).where('id', '=', run.workspace_id).execute();
-    return transition(tx, run, 'apply_finished', {}, { columns: { diagnostics: JSON.stringify(diagnostics) } });
+    return transition(tx, run, 'apply_finished', {}, { columns: columnsOf(ending) });
   });
 }
 
-export async function failApply(db: Db, seen: Run, error: string, diagnostics: RunDiagnostic[]): Promise<Run> {
+export async function failApply(db: Db, seen: Run, error: string, ending: StageEnding): Promise<Run> {
   return db.transaction().execute(async (tx) => {
     const run = await lockAttempt(tx, seen);
-    return transition(tx, run, 'apply_failed', { error }, { columns: { diagnostics: JSON.stringify(diagnostics) } });
+    return transition(tx, run, 'apply_failed', { error }, { columns: columnsOf(ending) });
   });
 }
 
 /** The run's processes are gone, because somebody had asked for that. */
-export async function finishCanceled(db: Db, seen: Run, detail: string, diagnostics: RunDiagnostic[]): Promise<Run> {
+export async function finishCanceled(db: Db, seen: Run, detail: string, ending: StageEnding): Promise<Run> {
   return db.transaction().execute(async (tx) => {
     const run = await lockAttempt(tx, seen);
-    return transition(
-      tx,
-      run,
-      'canceled',
-      {},
-      {
-        actor: run.cancel_requested_by ?? undefined,
-        detail,
-        columns: { diagnostics: JSON.stringify(diagnostics) },
-      },
-    );
+    const actor = run.cancel_requested_by ?? undefined;
+    return transition(tx, run, 'canceled', {}, { actor, detail, columns: columnsOf(ending) });
   });
+}
+
+function columnsOf({ diagnostics, progress }: StageEnding) {
+  return { diagnostics: JSON.stringify(diagnostics), ...(progress && { progress: JSON.stringify(progress) }) };
 }
 
 /**

@@ -52,8 +52,7 @@ export class RegisteredRun {
     const journal = await StateJournal.open({
       directory: stateDirectory(directory),
       forward: (sealed) => versions.save(writer, sealed),
-      isFinal: (error) =>
-        error instanceof StateRevoked || error instanceof SealBroken || error instanceof StateFileError,
+      isFinal: isLasting,
       log: log.child({ run: writer.run }),
     });
     return new RegisteredRun(options, journal);
@@ -79,15 +78,18 @@ export class RegisteredRun {
   }
 
   /**
-   * Takes a snapshot. It is safe when this resolves: in the record if that answers, else on disk until it does. Throws
-   * StateRevoked, StateFileError, ReadOnly.
+   * Takes a snapshot. It is safe when this resolves: in the record if that answers, else on disk until it does; on a full
+   * disk in the record. Throws StateRevoked, StateFileError, ReadOnly, and ENOSPC or EDQUOT where neither had it in time.
    */
   async write(state: Buffer): Promise<void> {
     this.#checkMayWrite();
     readStateSummary(state);
     const { versions, writer } = this.#options;
-    const { attempt } = await this.#journal.append(versions.seal(writer.workspace, state));
-    await ignoringOutages(() => attempt);
+    const { attempt, unwritten } = await this.#journal.append(versions.seal(writer.workspace, state));
+    if (unwritten === undefined) return ignoringOutages(() => attempt);
+    await attempt.catch((error) => {
+      throw isLasting(error) ? error : unwritten;
+    });
   }
 
   /** Yields who holds the lock, if somebody else does. Throws StateRevoked, ReadOnly. */
@@ -131,6 +133,11 @@ async function ignoringOutages(ask: () => Promise<void>): Promise<void> {
   try {
     await within(PATIENCE_MS, ask());
   } catch (error) {
-    if (error instanceof StateRevoked || error instanceof StateFileError || error instanceof SealBroken) throw error;
+    if (isLasting(error)) throw error;
   }
+}
+
+/** Whether the record's answer will be the same the next time. */
+function isLasting(error: unknown): boolean {
+  return error instanceof StateRevoked || error instanceof StateFileError || error instanceof SealBroken;
 }

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.js';
 import { within } from './within.js';
-import { writeDurably } from './write-durably.js';
+import { isDiskFull, writeDurably } from './write-durably.js';
 
 export interface JournalOptions {
   /** Where the snapshots are kept until the record has them; made if missing. */
@@ -16,17 +16,19 @@ export interface JournalOptions {
 }
 
 /**
- * The snapshot is safe on disk. `attempt` settles with the first attempt at forwarding it, or at once where attempts at
- * earlier ones fail.
+ * The snapshot is on its way. `attempt` settles with the first attempt at forwarding it, or at once where attempts at earlier
+ * ones fail.
  */
 export interface Journalled {
   attempt: Promise<void>;
+  /** Why it isn't safe on disk, which is full: it is safe only when `attempt` has succeeded. */
+  unwritten?: unknown;
 }
 
-interface Entry {
-  path: string;
+/** A snapshot in a file, or in memory where the disk had no room for it. */
+type Entry = ({ path: string } | { sealed: Buffer }) & {
   settle: (error?: unknown) => void;
-}
+};
 
 /** An attempt that takes longer is given up and made again on another connection, in ms. */
 const ATTEMPT_MS = 30_000;
@@ -78,7 +80,10 @@ export class StateJournal {
     return this.#newest;
   }
 
-  /** Resolves when the snapshot is safe on disk. Throws what made forwarding useless. */
+  /**
+   * Resolves when the snapshot is safe on disk. Where that is full and nothing waits before it, one is kept in memory on its
+   * way: it is `unwritten`, and goes to the record as any other, in its turn. Throws what made forwarding useless.
+   */
   async append(sealed: Buffer): Promise<Journalled> {
     const written = this.#appending.then(() => this.#append(sealed));
     this.#appending = written.catch(() => undefined);
@@ -102,6 +107,7 @@ export class StateJournal {
     await this.#appending;
     this.#closed.abort(new Error('The journal was closed.'));
     await this.#forwarding.catch(() => undefined);
+    for (const { settle } of this.#queue) settle(this.#closed.signal.reason);
   }
 
   async #append(sealed: Buffer): Promise<Journalled> {
@@ -109,15 +115,25 @@ export class StateJournal {
     this.#closed.signal.throwIfAborted();
     const { directory } = this.#options;
     const path = join(directory, `${String(++this.#sequence).padStart(10, '0')}${SUFFIX}`);
-    await writeDurably(directory, path, sealed);
+    try {
+      await writeDurably(directory, path, sealed);
+    } catch (error) {
+      // A second one would have to wait for the first, for who knows how long, and is as large.
+      if (!isDiskFull(error) || this.#queue.length > 0) throw error;
+      return { attempt: this.#enqueue(sealed, { sealed }), unwritten: error };
+    }
+    return { attempt: this.#enqueue(sealed, { path }) };
+  }
+
+  #enqueue(sealed: Buffer, where: { path: string } | { sealed: Buffer }): Promise<void> {
     this.#newest = sealed;
     const attempt = new Promise<void>((resolve, reject) => {
-      this.#queue.push({ path, settle: (error) => (error === undefined ? resolve() : reject(error)) });
+      this.#queue.push({ ...where, settle: (error) => (error === undefined ? resolve() : reject(error)) });
     });
     attempt.catch(() => undefined);
     if (this.#setback) this.#queue.at(-1)?.settle(this.#setback.error);
     this.#forward();
-    return { attempt };
+    return attempt;
   }
 
   #forward(): Promise<void> {
@@ -137,10 +153,11 @@ export class StateJournal {
       for (let entry = this.#queue[0]; entry && !this.#final; entry = this.#queue[0]) {
         signal.throwIfAborted();
         try {
-          await within(ATTEMPT_MS, forward(await readFile(entry.path)));
-          await rm(entry.path, { force: true });
+          await within(ATTEMPT_MS, forward('path' in entry ? await readFile(entry.path) : entry.sealed));
+          if ('path' in entry) await rm(entry.path, { force: true });
         } catch (error) {
-          if (isMissing(error, entry.path) || this.#options.isFinal(error)) this.#final = { error };
+          if (('path' in entry && isMissing(error, entry.path)) || this.#options.isFinal(error))
+            this.#final = { error };
           entry.settle(error);
           if (this.#final) return;
           if (!this.#setback) {

@@ -6,6 +6,7 @@ import type { Log } from '../log.js';
 import { StateFileError } from '../terraform/state-file.js';
 import { ReadOnly, type RegisteredRun } from './registered-run.js';
 import { StateRevoked } from './state-versions.js';
+import { isDiskFull } from './write-durably.js';
 
 /** Terraform's largest states have some 100 MB. In bytes. */
 const LARGEST_BODY = 256 * 1024 * 1024;
@@ -109,7 +110,7 @@ function toRefusal(error: unknown): Refusal {
   if (error instanceof StateRevoked) return new Refusal(403, "This run's credentials were revoked.");
   if (error instanceof ReadOnly) return new Refusal(403, error.message);
   if (error instanceof StateFileError) return new Refusal(400, error.message);
-  if ((error as NodeJS.ErrnoException).code === 'ENOSPC') return new Refusal(507, "The worker's disk is full.");
+  if (isDiskFull(error)) return new Refusal(507, "The worker's disk is full.");
   if ((error as Error).name === 'TookTooLong') return new Refusal(503, 'The record does not answer.');
   return new Refusal(500, 'Something went wrong.');
 }

@@ -105,6 +105,11 @@ export class StateServer {
     await this.#listeners.listen(run.state_port);
   }
 
+  /** Whether the run's Terraform finds its state here. */
+  serves(run: string): boolean {
+    return this.#runs.has(run);
+  }
+
   /** Takes in a snapshot that Terraform couldn't hand in itself (`errored.tfstate`). Throws as `drained` does. */
   async write(run: string, state: Buffer): Promise<void> {
     const registered = this.#runs.get(run);

@@ -1,6 +1,9 @@
 import { lstat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { appliedCountsOf, type ChangeCounts } from './messages.js';
+import type { Diagnostic } from './diagnostic.js';
+import { appliedCountsOf, type ChangeCounts, diagnosticOf, parseMessage } from './messages.js';
+import { adoptProcess, type ProcessExit } from './process.js';
+import { type Progress, ProgressTracker } from './progress.js';
 import { type Failure, runCommand, type StageOptions, type StageReport } from './stage.js';
 
 export interface ApplyOptions extends StageOptions {
@@ -34,17 +37,49 @@ export async function apply(options: ApplyOptions): Promise<ApplyResult> {
       counts = appliedCountsOf(message) ?? counts;
     },
   });
-  const errored = join(workspaceDirectory, 'errored.tfstate');
-  // A program that Terraform ran may have put a file there; what Terraform says in its own stream it says itself.
-  const saysSo = report.diagnostics.some(({ detail }) => detail.includes('errored.tfstate'));
-  const isLeft = saysSo && ((await lstat(errored).catch(() => undefined))?.isFile() ?? false);
+  const erroredState = await erroredStateOf(workspaceDirectory, report.diagnostics);
   return {
     outcome: outcome === 'exited' ? 'applied' : outcome,
     ...report,
     stale: report.diagnostics.some(({ summary }) => STALE.test(summary)),
     ...(counts && { counts }),
-    ...(isLeft && { erroredState: errored }),
+    ...(erroredState !== undefined && { erroredState }),
   };
+}
+
+/** What can be told of an apply afterwards by whoever did not follow it. */
+export interface LeftByApply extends ProcessExit {
+  progress: Progress;
+  erroredState?: string;
+}
+
+/** @returns `undefined` where none was ever begun in this control directory. Waits for one that still runs. */
+export async function leftByApply(
+  controlDirectory: string,
+  workspaceDirectory: string,
+): Promise<LeftByApply | undefined> {
+  const process = adoptProcess(controlDirectory);
+  if (!process) return undefined;
+  const tracker = new ProgressTracker();
+  const diagnostics: Diagnostic[] = [];
+  for await (const lines of process.lines()) {
+    for (const message of lines.map(({ text }) => parseMessage(text))) {
+      tracker.see(message);
+      const diagnostic = diagnosticOf(message);
+      if (diagnostic) diagnostics.push(diagnostic);
+    }
+  }
+  const erroredState = await erroredStateOf(workspaceDirectory, diagnostics);
+  const exit = await process.wait();
+  return { ...exit, progress: tracker.progress, ...(erroredState !== undefined && { erroredState }) };
+}
+
+/** A program that Terraform ran may have put a file there; what Terraform says in its own stream it says itself. */
+async function erroredStateOf(directory: string, diagnostics: readonly Diagnostic[]): Promise<string | undefined> {
+  if (!diagnostics.some(({ detail }) => detail.includes('errored.tfstate'))) return undefined;
+  const path = join(directory, 'errored.tfstate');
+  const isFile = (await lstat(path).catch(() => undefined))?.isFile() ?? false;
+  return isFile ? path : undefined;
 }
 
 const STALE = /^(Saved plan is stale|Saved plan does not match the given state)/;

@@ -9,7 +9,8 @@ export async function holdsLiveProcess(controlDirectory: string): Promise<boolea
   return living.includes(true);
 }
 
-async function isHeld(directory: string): Promise<boolean> {
+/** Whether the process that was started with this control directory still lives, or can't be told not to. */
+export async function isHeld(directory: string): Promise<boolean> {
   const text = await readFile(join(directory, 'process.json'), 'utf8').catch(() => undefined);
   if (text === undefined) return false;
   try {

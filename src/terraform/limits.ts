@@ -50,22 +50,30 @@ const GRAVE = { processes: 2, memory: 1.5, disk: 1.5, output: 2 };
  */
 export function watchLimits(process: HeldProcess, limits: Limits): () => Promise<void> {
   const ending = new AbortController();
-  const watching = watch(process, limits, ending.signal).catch(() => {});
+  const watching = watch(process, limits, ending.signal);
   return async () => {
     ending.abort();
     await watching;
-    const excess = await refused(process, limits);
+    const excess = await refused(process, limits).catch(() => undefined);
     if (excess) process.exceed(excess.sentence);
   };
 }
 
 async function watch(process: HeldProcess, limits: Limits, end: AbortSignal): Promise<void> {
-  const disk = diskWatch(limits);
-  let killAt = Number.POSITIVE_INFINITY;
+  const keep = keeper(process, limits);
   while (!end.aborted) {
     await sleep(PERIOD, undefined, { signal: end }).catch(() => {});
     if (end.aborted) return;
-    // A look that fails, for want of file descriptors for instance, is repeated.
+    // What fails, for want of file descriptors for instance, is repeated.
+    if (await keep().catch(() => false)) return;
+  }
+}
+
+/** Yields what looks at the process and does what has to be done. That yields whether the process was killed. */
+function keeper(process: HeldProcess, limits: Limits): () => Promise<boolean> {
+  const disk = diskWatch(limits);
+  let killAt = Number.POSITIVE_INFINITY;
+  return async () => {
     const looks = [() => refused(process, limits), () => tooMuch(process, limits), disk];
     const excess = await firstOf(looks).catch(() => undefined);
     const now = performance.now();
@@ -74,11 +82,10 @@ async function watch(process: HeldProcess, limits: Limits, end: AbortSignal): Pr
       killAt = now + limits.patience;
       if (!excess.grave) await process.interrupt();
     }
-    if (excess?.grave || now >= killAt) {
-      await process.kill();
-      return;
-    }
-  }
+    if (!excess?.grave && now < killAt) return false;
+    await process.kill();
+    return true;
+  };
 }
 
 async function firstOf(looks: (() => Promise<Excess | undefined>)[]): Promise<Excess | undefined> {

@@ -132,6 +132,9 @@ export class ProcessReleasedError extends Error {
   override name = 'ProcessReleasedError';
 }
 
+/** What is noted of a process in a file of this name. */
+type Note = 'interrupted' | 'killed' | 'exceeded';
+
 interface ProcessRecord {
   leader: ProcessIdentity;
   token: string;
@@ -235,6 +238,8 @@ export class HeldProcess {
   readonly #child: ChildProcess | undefined;
   readonly #release = new AbortController();
   readonly #exit: Promise<ProcessExit>;
+  /** What we noted ourselves: on a full disk there may be no file of it, or an empty one. */
+  readonly #noted = new Map<Note, string>();
 
   constructor(directory: string, record: ProcessRecord, ours?: { child: ChildProcess; exit: Promise<ProcessExit> }) {
     this.#directory = directory;
@@ -265,10 +270,11 @@ export class HeldProcess {
 
   /** What was noted by {@link exceed}. */
   get exceeded(): string | undefined {
-    return readText(join(this.#directory, 'exceeded'));
+    const sentence = this.#noteOf('exceeded');
+    return sentence === '' ? 'It went beyond one of its limits' : sentence;
   }
 
-  /** Notes for good which limit it went beyond, in a sentence. The first one counts. */
+  /** Notes for good which limit it went beyond, in a sentence. The first one counts. Throws nothing. */
   exceed(sentence: string): void {
     this.#note('exceeded', sentence);
   }
@@ -282,12 +288,12 @@ export class HeldProcess {
 
   /** Whether {@link interrupt} was called, by us or by who held the process before us. */
   get interrupted(): boolean {
-    return readText(join(this.#directory, 'interrupted')) !== undefined;
+    return this.#noteOf('interrupted') !== undefined;
   }
 
   /** Whether {@link kill} was called, by us or by who held the process before us. */
   get killed(): boolean {
-    return readText(join(this.#directory, 'killed')) !== undefined;
+    return this.#noteOf('killed') !== undefined;
   }
 
   /**
@@ -424,14 +430,26 @@ export class HeldProcess {
     return stat ? { pid: stat.pid, startTime: stat.startTime, scope } : { pid: Number.parseInt(text, 10), scope };
   }
 
-  #note(name: string, text = `${new Date().toISOString()}\n`): boolean {
+  #noteOf(name: Note): string | undefined {
+    return this.#noted.get(name) ?? readText(join(this.#directory, name));
+  }
+
+  /**
+   * Notes for us and for whoever holds the process after us what is about to be done to it. A note that can't be written keeps
+   * nobody from doing it: people must be able to stop things also when the disk is full. What comes of such a note is mostly
+   * an empty file, which says enough; where the disk has no room even for that, only we know.
+   *
+   * @returns false when that was noted before
+   */
+  #note(name: Note, text = `${new Date().toISOString()}\n`): boolean {
+    if (this.#noted.has(name)) return false;
     try {
       writeFileSync(join(this.#directory, name), text, { flag: 'wx' });
-      return true;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-      throw error;
     }
+    this.#noted.set(name, text);
+    return true;
   }
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Diagnostic } from './diagnostic.js';
 import type { Terraform } from './install.js';
 import { type Limits, OutputBudget, watchLimits } from './limits.js';
@@ -70,6 +71,9 @@ export interface StageReport {
 export type Failure = 'errored' | 'interrupted' | 'killed' | 'lost' | 'released';
 
 export type StageEnd = StageReport & { outcome: 'exited' | Failure };
+
+/** How soon a stop that failed is tried again, in ms. */
+const RETRY_MS = 1_000;
 
 const NOTHING: Progress = { planned: 0, applied: 0, failed: 0, inFlight: [], done: [] };
 
@@ -218,9 +222,10 @@ function stoppedBefore({ interrupt, kill, release }: StageSignals): Failure | un
 
 /** Ties the signals to the process, also those that have come already. */
 function hook(process: HeldProcess, { interrupt, kill, release }: StageSignals): () => void {
+  const unhooked = new AbortController();
   const ties: [AbortSignal | undefined, () => void][] = [
-    [interrupt, () => void process.interrupt().catch(() => {})],
-    [kill, () => void process.kill().catch(() => {})],
+    [interrupt, () => void insist(() => process.interrupt(), unhooked.signal)],
+    [kill, () => void insist(() => process.kill(), unhooked.signal)],
     [release, () => process.release()],
   ];
   for (const [signal, act] of ties) {
@@ -228,8 +233,21 @@ function hook(process: HeldProcess, { interrupt, kill, release }: StageSignals):
     else signal?.addEventListener('abort', act, { once: true });
   }
   return () => {
+    unhooked.abort();
     for (const [signal, act] of ties) signal?.removeEventListener('abort', act);
   };
+}
+
+/** A signal comes once: what fails at that moment, for want of file descriptors for instance, is tried again. */
+async function insist(act: () => Promise<unknown>, end: AbortSignal): Promise<void> {
+  while (!end.aborted) {
+    try {
+      await act();
+      return;
+    } catch {
+      await sleep(RETRY_MS, undefined, { signal: end }).catch(() => {});
+    }
+  }
 }
 
 function tell(report: StageReport, diagnostic: Diagnostic, { onDiagnostic }: StageOptions): void {

@@ -1,4 +1,4 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { sql } from 'kysely';
 import type { Run, RunProgress } from '../db/schema.js';
 import { enqueue } from '../queue/outbox.js';
@@ -7,6 +7,7 @@ import { reportsOf } from '../runs/transition.js';
 import { type ApplyResult, apply } from '../terraform/apply.js';
 import type { Progress } from '../terraform/progress.js';
 import type { ActiveRun } from './active-run.js';
+import { hasDied, recordedProgress, settleAftermath } from './apply-aftermath.js';
 import { RunFailure } from './failure.js';
 import { endProcesses } from './left-behind.js';
 import { OutputLog } from './output-log.js';
@@ -25,8 +26,6 @@ import { unpackWorkFiles } from './work-files.js';
 
 /** How often progress goes to the record, in ms. Reports are slower still: they have GitHub's limits to keep. */
 const PROGRESS_MS = 1_000;
-/** Addresses of what was done that the record keeps: they are written each time. */
-const DONE_KEPT = 200;
 
 /**
  * The apply stage of a claimed run: the saved plan, as a file, in the same path in which it was made. `planned` is its
@@ -34,7 +33,6 @@ const DONE_KEPT = 200;
  * plan left behind. An apply that an earlier process of this worker began is taken up, and never begun again.
  */
 export async function applyRun(active: ActiveRun, planned: Prepared | undefined): Promise<Run> {
-  const { run, worker } = active;
   const { prepared, adopt } = await getReady(active, planned);
   const progress = new ProgressReporter(active);
   try {
@@ -51,13 +49,13 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
     });
     active.passed('apply');
     await prepared.log.end();
-    const errored = result.erroredState && (await takeErroredState(active, prepared, result.erroredState));
-    if (errored) active.remarks.push(errored);
-    await worker.stateServer.drained(run.id);
-    const unsaved = hasDied(result) ? await unsavedOf(active, result) : undefined;
-    await progress.end(result.progress, { unsaved, stateKept: errored !== undefined });
-    return await endApply(active, prepared, result);
+    const died = result.outcome === 'lost' || result.outcome === 'killed' || hasDied(result);
+    const { progress: last, remark } = await settleAftermath(active, { ...result, died }, prepared.ownBackend);
+    if (remark !== undefined) active.remarks.push(remark);
+    await progress.stop();
+    return await endApply(active, prepared, result, last);
   } finally {
+    await progress.stop();
     await prepared.log.end();
   }
 }
@@ -86,22 +84,6 @@ async function getReady(
   return { prepared: kept.prepared, adopt: true };
 }
 
-/** Whether Terraform had no time to hand in its state: also where a limit ended it. */
-function hasDied({ outcome, exitCode, signal }: ApplyResult): boolean {
-  return outcome === 'lost' || outcome === 'killed' || exitCode === undefined || signal === 'SIGKILL';
-}
-
-/** After an apply that was killed: what was done, or begun, and isn't in the state on record. */
-async function unsavedOf({ run, worker }: ActiveRun, { progress }: ApplyResult): Promise<string[]> {
-  const { done, inFlight } = progress;
-  return worker.untilRecorded(() =>
-    worker.savedState.unsaved(worker.db, {
-      workspace_id: run.workspace_id,
-      progress: { total: 0, applied: 0, failed: 0, inFlight, done: [...done] },
-    }),
-  );
-}
-
 async function restorePlan(active: ActiveRun): Promise<Prepared> {
   const { run, worker } = active;
   const plan = await worker.untilRecorded(() =>
@@ -126,46 +108,31 @@ async function restorePlan(active: ActiveRun): Promise<Prepared> {
   }
 }
 
-/**
- * Takes in the state that Terraform couldn't hand over at its end, and left as a file. Where Signalbox keeps the state,
- * that is its newest version; a backend of the repository's own needs a person. Yields what to tell that person.
- */
-async function takeErroredState(
-  { run, worker }: ActiveRun,
+async function endApply(
+  active: ActiveRun,
   prepared: Prepared,
-  path: string,
-): Promise<string | undefined> {
-  try {
-    if (prepared.ownBackend === undefined) {
-      await worker.stateServer.write(run.id, await readFile(path));
-      return undefined;
-    }
-  } catch (error) {
-    worker.log.error({ run: run.id, err: error }, 'A state that Terraform left behind could not be taken in');
-  }
-  const kept = await worker.workDirectories.keepFile(run, path);
-  return `The ${prepared.ownBackend ?? 'http'} backend did not take the last state. It is kept on ${worker.config.workerName} as ${kept}: hand it in with \`terraform state push\`.`;
-}
-
-async function endApply(active: ActiveRun, prepared: Prepared, result: ApplyResult): Promise<Run> {
+  result: ApplyResult,
+  progress: RunProgress,
+): Promise<Run> {
   const { run, worker, remarks, stoppedBecause } = active;
   const diagnostics = recordDiagnostics(run, prepared, result.diagnostics);
+  const ending = { diagnostics, progress };
   const { db } = worker;
   const also = (sentence: string) => [sentence, ...remarks].join(' ');
   return worker.untilRecorded(() => {
     switch (result.outcome) {
       case 'applied':
-        return finishApply(db, run, stateIdentity(run, prepared), diagnostics);
+        return finishApply(db, run, stateIdentity(run, prepared), ending);
       case 'interrupted':
       case 'killed':
-        return finishCanceled(db, run, also(stoppedBecause ?? describeCanceled(result)), diagnostics);
+        return finishCanceled(db, run, also(stoppedBecause ?? describeCanceled(result)), ending);
       case 'lost':
-        return failApply(db, run, also(describeLost(result)), diagnostics);
+        return failApply(db, run, also(describeLost(result)), ending);
       default: {
         const error = result.stale
           ? 'The state has changed since the plan was made, so nothing was applied. Plan again.'
           : firstError(diagnostics, 'terraform apply failed');
-        return failApply(db, run, remarks.length > 0 ? also(`${error}.`) : error, diagnostics);
+        return failApply(db, run, remarks.length > 0 ? also(`${error}.`) : error, ending);
       }
     }
   });
@@ -186,7 +153,6 @@ function describeLost({ signal, progress: { applied, planned } }: ApplyResult): 
 class ProgressReporter {
   readonly #active: ActiveRun;
   #latest: Progress | undefined;
-  #aftermath: Pick<RunProgress, 'unsaved' | 'stateKept'> = {};
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
@@ -198,34 +164,29 @@ class ProgressReporter {
     this.#latest = progress;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
-      this.#writing = this.#writing.then(() => this.#write(true));
+      this.#writing = this.#writing.then(() => this.#write());
     }, PROGRESS_MS);
   }
 
-  /** The last word: what the final report says. It needs no report of its own. */
-  async end(progress: Progress, left: { unsaved: string[] | undefined; stateKept: boolean }): Promise<void> {
+  /** Nothing more is written after this: the last word goes to the record with the end of the apply. */
+  async stop(): Promise<void> {
     clearTimeout(this.#timer);
-    this.#latest = progress;
-    this.#aftermath = { ...(left.unsaved && { unsaved: left.unsaved }), ...(left.stateKept && { stateKept: true }) };
     await this.#writing;
-    await this.#write(false);
   }
 
-  async #write(report: boolean): Promise<void> {
+  async #write(): Promise<void> {
     const { run, worker } = this.#active;
     const latest = this.#latest;
     if (latest === undefined) return;
-    const { planned: total, applied, failed, inFlight, done } = latest;
-    const known = { total, applied, failed, inFlight, done: done.slice(-DONE_KEPT), ...this.#aftermath };
     try {
       await worker.db.transaction().execute(async (tx) => {
         await tx
           .updateTable('runs')
-          .set({ progress: JSON.stringify(known) })
+          .set({ progress: JSON.stringify(recordedProgress(latest)) })
           .where('id', '=', run.id)
           .where('state', '=', 'applying')
           .execute();
-        if (report) await enqueue(tx, ...reportsOf(run));
+        await enqueue(tx, ...reportsOf(run));
         await sql`select pg_notify('signalbox', ${`runs ${run.id}`})`.execute(tx);
       });
     } catch (error) {

@@ -1,4 +1,5 @@
 import { MirrorError } from '../git/git-error.js';
+import { isDiskFull } from '../state/write-durably.js';
 import { BackendMismatchError, BackendOverrideError, UnsafePathError } from '../terraform/backend.js';
 import { TerraformUnavailableError } from '../terraform/install.js';
 import { WorkFilesError } from './work-files.js';
@@ -21,7 +22,7 @@ const PLAIN = [
 /** What a check run says of an error. Inner text of errors that weren't foreseen stays in the log. */
 export function describeFailure(error: unknown): { message: string; foreseen: boolean } {
   if (PLAIN.some((known) => error instanceof known)) return { message: (error as Error).message, foreseen: true };
-  if ((error as NodeJS.ErrnoException | undefined)?.code === 'ENOSPC') {
+  if (isDiskFull(error)) {
     return { message: "The worker's disk is full. Free some space, then plan again.", foreseen: true };
   }
   return {

@@ -7,11 +7,8 @@ import { addToLockReason } from '../workspaces/lock.js';
 import type { ActiveRun } from './active-run.js';
 import type { WorkerContext } from './context.js';
 import { ownerOf } from './directory-owner.js';
-import { endProcesses } from './left-behind.js';
+import { endProcesses, STOP_PATIENCE_MS } from './left-behind.js';
 import type { WorkDirectory } from './work-directory.js';
-
-/** How long an apply that was taken away may take to end after SIGINT, in ms. */
-const PATIENCE_MS = 5 * 60_000;
 
 /**
  * A run was taken from this worker while it was at it, because the worker seemed lost. Its Terraform has ended by now; what
@@ -45,7 +42,7 @@ export async function clearForeignDirectories(
     if (owner && (own.has(owner.run) || owner.worker !== worker)) continue;
     try {
       const ran = (await readdir(directory.control).catch(() => [])).some((name) => name.endsWith('-apply'));
-      await endProcesses(directory, ran ? PATIENCE_MS : 0);
+      await endProcesses(directory, { interrupt: ran ? STOP_PATIENCE_MS : 0 });
       const kept = await setErroredStateAside(context, directory);
       const snapshots = await workDirectories.clear(directory, worker);
       if (!owner || !ran) continue;
@@ -68,7 +65,8 @@ async function setErroredStateAside(
   if (!run) return undefined;
   const file = join(directory.checkout, run.settings.directory, 'errored.tfstate');
   const isThere = (await lstat(file).catch(() => undefined))?.isFile() ?? false;
-  return isThere ? workDirectories.keepFile({ ...run, work_directory: directory.root }, file) : undefined;
+  const placed = { ...run, work_directory: directory.root };
+  return isThere ? workDirectories.keepFile(placed, file) : workDirectories.keptFile(placed);
 }
 
 async function tell({ db, untilRecorded }: WorkerContext, id: string, detail: string): Promise<void> {

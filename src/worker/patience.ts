@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAway } from '../db/outage.js';
 import type { Db } from '../db/pool.js';
 import type { Run } from '../db/schema.js';
 import { GitUnavailable } from '../git/git-error.js';
@@ -10,7 +11,6 @@ import { addEvent, reportsOf } from '../runs/transition.js';
 import type { StageSignals } from '../terraform/stage.js';
 import { describeDuration } from '../units.js';
 import { RunFailure } from './failure.js';
-import { isPassing } from './until-recorded.js';
 
 const LONGEST_PAUSE_MS = 30_000;
 
@@ -76,7 +76,7 @@ export class Patience {
       } catch (error) {
         active.throwIfStopped();
         const gitIsAway = error instanceof GitUnavailable;
-        if (!gitIsAway && !isPassing(error)) throw error;
+        if (!gitIsAway && !isAway(error)) throw error;
         this.#missed(active, error as Error);
         let wait = pause * (0.75 + Math.random() / 4);
         if (gitIsAway) {

@@ -128,7 +128,9 @@ async function endPlan(
   return worker.untilRecorded(() => {
     if (end.outcome === 'interrupted' || end.outcome === 'killed') {
       const how = end.outcome === 'killed' ? 'killed' : 'interrupted';
-      return finishCanceled(worker.db, run, stoppedBecause ?? `Terraform was ${how} while it planned.`, diagnostics);
+      return finishCanceled(worker.db, run, stoppedBecause ?? `Terraform was ${how} while it planned.`, {
+        diagnostics,
+      });
     }
     if (end.outcome === 'lost') return diePlan(worker.db, run, 'Terraform was killed while it planned.');
     return failPlan(worker.db, run, firstError(diagnostics, 'terraform plan failed'), diagnostics);

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { chmod, copyFile, lstat, mkdir, readdir, rename } from 'node:fs/promises';
+import { chmod, copyFile, lstat, mkdir, readdir, readFile, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import type { Run } from '../db/schema.js';
 import { stateDirectory } from '../state/registered-run.js';
 import { holdsSnapshots } from '../state/state-journal.js';
+import { isDiskFull, writeDurably } from '../state/write-durably.js';
 import { withLock } from '../terraform/lock.js';
 import { hasAnotherOwner, noteOwner, type Owning, ownerOf } from './directory-owner.js';
 
@@ -27,7 +28,7 @@ interface Place {
   waiting: number;
 }
 
-/** Where what must not be lost is set aside. */
+/** Where what must not be lost is set aside; in a run's control directory, the note of where that is. */
 const KEPT = 'kept';
 
 type Placed = Pick<Run, 'id' | 'workspace_id' | 'speculative' | 'work_directory'>;
@@ -123,13 +124,28 @@ export class WorkDirectories {
     });
   }
 
-  /** Moves a file out of the run's directories to where nothing is removed, and yields where it is then. */
+  /**
+   * Moves a file out of the run's directories to where nothing is removed, and yields where it is then. Should we die before
+   * that is on record, `keptFile` knows it.
+   */
   async keepFile(placed: Placed, file: string): Promise<string> {
-    const kept = await this.#placeToKeep(this.of(placed).root, `-${basename(file)}`);
+    const { root, control } = this.of(placed);
+    const kept = await this.#placeToKeep(root, `-${basename(file)}`);
+    // A full disk has no room for the note, and the file must be moved all the same.
+    await writeDurably(control, join(control, KEPT), Buffer.from(kept)).catch(() => undefined);
     // Moving needs no space; a directory of another worker's may be on another disk.
     await rename(file, kept).catch(() => copyFile(file, kept));
     await chmod(kept, 0o600);
     return kept;
+  }
+
+  /** Where the file is that `keepFile` moved out of a run's directories, in an earlier process perhaps. */
+  async keptFile(placed: Placed): Promise<string | undefined> {
+    const noted = await readFile(join(this.of(placed).control, KEPT), 'utf8').catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return undefined;
+      throw error;
+    });
+    return noted !== undefined && (await isFile(noted)) ? noted : undefined;
   }
 
   async #remove({ root, control }: WorkDirectory): Promise<string | undefined> {
@@ -178,7 +194,7 @@ async function amongWorkers<T>(root: string, work: () => Promise<T>): Promise<T>
       return work();
     });
   } catch (error) {
-    if (begun || !['ENOSPC', 'EDQUOT'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    if (begun || !isDiskFull(error)) throw error;
     return work();
   }
 }

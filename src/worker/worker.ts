@@ -10,6 +10,7 @@ import { StateRevoked } from '../state/state-versions.js';
 import { within } from '../state/within.js';
 import { ActiveRun, RunStopped } from './active-run.js';
 import { applyRun } from './apply-run.js';
+import { endBrokenOff } from './broken-off.js';
 import type { WorkerContext } from './context.js';
 import { describeFailure } from './failure.js';
 import { clearForeignDirectories, handIn } from './hand-in.js';
@@ -199,16 +200,24 @@ export class Worker {
         `${stage} failed: ${message}`,
       );
     try {
+      const { said, progress } = await endBrokenOff(active);
+      const whole = [message, ...said].join(' ');
       await untilRecorded(() => {
         if (error instanceof RunStopped)
-          return finishCanceled(db, run, stoppedBecause ?? 'It was canceled before Terraform ran.', []);
+          return finishCanceled(db, run, stoppedBecause ?? 'It was canceled before Terraform ran.', {
+            diagnostics: [],
+          });
         if (error instanceof PlanDied) return diePlan(db, run, error.message);
-        return stage === 'plan' ? failPlan(db, run, message, []) : failApply(db, run, message, []);
+        if (stage === 'plan') return failPlan(db, run, whole, []);
+        return failApply(db, run, whole, { diagnostics: [], progress });
       });
       return true;
     } catch (second) {
       if (isTakenAway(second)) return this.#letGo(active, second as Error);
-      log.error({ run: run.id, err: second }, "The run's failure could not be recorded");
+      log.error(
+        { run: run.id, err: second },
+        'The run is not brought to its end now, after a failure: it is taken up again',
+      );
       return false;
     }
   }

@@ -281,7 +281,7 @@ export class World {
   }
 
   async apply(run: Run): Promise<Run> {
-    return finishApply(this.db, await this.beginApply(run), 'i', []);
+    return finishApply(this.db, await this.beginApply(run), 'i', { diagnostics: [] });
   }
 
   /** Reports do their work: GitHub has the run's check run, completed, with its buttons. */

@@ -134,11 +134,11 @@ describe('runs', () => {
     await world.plan(await world.speculative(await world.workspace()), { changes: false });
     const text = await scrape(async () => {
       const { db } = world;
-      await finishApply(db, await world.in('applying'), 'identity', []);
-      await finishApply(db, await world.in('applying'), 'identity', []);
-      await failApply(db, await world.in('applying'), 'It broke.', []);
+      await finishApply(db, await world.in('applying'), 'identity', { diagnostics: [] });
+      await finishApply(db, await world.in('applying'), 'identity', { diagnostics: [] });
+      await failApply(db, await world.in('applying'), 'It broke.', { diagnostics: [] });
       await failPlan(db, await world.in('planning'), 'It broke.', []);
-      await finishCanceled(db, await world.in('planning'), 'Somebody asked.', []);
+      await finishCanceled(db, await world.in('planning'), 'Somebody asked.', { diagnostics: [] });
       await world.inTransaction(async (tx) => discardRun(tx, await world.in('pending'), 'Not needed.'));
       await world.plan(await world.speculative(await world.workspace()));
       await world.in('needs_confirmation');
@@ -175,7 +175,7 @@ describe('durations of stages', () => {
 
   test('count once, however often they are looked at and however old they get', async () => {
     const counts = await Counts.from(world.db);
-    const finish = async () => finishApply(world.db, await world.in('applying'), 'identity', []);
+    const finish = async () => finishApply(world.db, await world.in('applying'), 'identity', { diagnostics: [] });
     const seen: number[] = [];
     const look = async () => {
       const { stages, ended, deliveries } = await counts.read();
@@ -215,7 +215,7 @@ describe('durations of stages', () => {
       await sql`insert into run_events (run_id, type, state) values (${late.id}, 'apply_finished', 'applied')`.execute(
         tx,
       );
-      await finishApply(world.db, soon, 'identity', []);
+      await finishApply(world.db, soon, 'identity', { diagnostics: [] });
       expect((await counts.read()).stages.apply.count).toBe(1);
     });
     expect((await counts.read()).stages.apply.count).toBe(2);

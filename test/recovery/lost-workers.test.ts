@@ -139,7 +139,7 @@ describe('the apply of a lost worker', () => {
     await versions.save(writer, state(1));
     await lose(name);
     await expect(versions.save(writer, state(2))).rejects.toThrow(StateRevoked);
-    await expect(finishApply(world.db, run, 'i', [])).rejects.toThrow();
+    await expect(finishApply(world.db, run, 'i', { diagnostics: [] })).rejects.toThrow();
     expect((await world.now(run)).state).toBe('apply_errored');
   });
 

@@ -88,7 +88,7 @@ describe('cancel', () => {
       done: false,
       reason: 'it is being canceled already, as bob asked',
     });
-    const canceled = await finishCanceled(world.db, run, 'It is gone.', []);
+    const canceled = await finishCanceled(world.db, run, 'It is gone.', { diagnostics: [] });
     expect(canceled).toMatchObject({ state: 'canceled' });
     expect(canceled.state_revoked_at).not.toBeNull();
     expect((await world.timeline(run)).at(-1)).toBe('canceled: canceled, bob, It is gone.');

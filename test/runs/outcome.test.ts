@@ -77,7 +77,7 @@ describe('auto-apply', () => {
   test('goes on while backend and directory are those of the last apply', async () => {
     const workspace = await world.workspace({ auto_apply: true });
     const first = await world.begin(await world.plan(await world.push(workspace)), 'apply');
-    await finishApply(world.db, first, finished.identity, []);
+    await finishApply(world.db, first, finished.identity, { diagnostics: [] });
     expect((await world.plan(await world.push(workspace))).state).toBe('confirmed');
   });
 
@@ -92,7 +92,7 @@ describe('auto-apply', () => {
         /Its backend or directory has changed since it was last applied/,
       );
       const applying = await world.begin(await world.confirm(run), 'apply');
-      await finishApply(world.db, applying, identity, []);
+      await finishApply(world.db, applying, identity, { diagnostics: [] });
       expect((await world.plan(await world.push(workspace), { identity })).state).toBe('confirmed');
     },
   );
@@ -175,7 +175,7 @@ describe('an apply that ended', () => {
     const run = await world.in('applying');
     const next = await world.push({ ...(await world.workspace()), id: run.workspace_id });
     await world.delivered();
-    const applied = await finishApply(world.db, run, 'signalbox:x', []);
+    const applied = await finishApply(world.db, run, 'signalbox:x', { diagnostics: [] });
     expect(applied).toMatchObject({ state: 'applied' });
     expect(applied.state_revoked_at).not.toBeNull();
     expect(await world.effects()).toEqual([`run_report ${run.id}`, `job ${next.id}-plan-0`]);
@@ -190,12 +190,39 @@ describe('an apply that ended', () => {
   test('was applied, even if somebody had asked for its end by then', async () => {
     const run = await world.in('applying');
     await world.db.updateTable('runs').set({ cancel_requested_at: new Date() }).where('id', '=', run.id).execute();
-    expect((await finishApply(world.db, run, 'x', [])).state).toBe('applied');
+    expect((await finishApply(world.db, run, 'x', { diagnostics: [] })).state).toBe('applied');
+  });
+
+  test.each(['failed', 'canceled'])('and %s has its last progress from the same moment', async (how) => {
+    const run = await world.in('applying');
+    const progress = {
+      total: 2,
+      applied: 1,
+      failed: 0,
+      inFlight: [],
+      done: ['a'],
+      unsaved: ['b'],
+      stateKept: true as const,
+    };
+    const ending = { diagnostics: [], progress };
+    await world.db.updateTable('runs').set({ cancel_requested_at: new Date() }).where('id', '=', run.id).execute();
+    if (how === 'failed') await failApply(world.db, run, 'It failed.', ending);
+    else await finishCanceled(world.db, run, 'Gone.', ending);
+    expect((await world.now(run)).progress).toEqual(progress);
+  });
+
+  test('keeps the progress that it had when its end brings none', async () => {
+    const run = await world.in('applying');
+    const progress = { total: 2, applied: 1, failed: 0, inFlight: [] };
+    const columns = { progress: JSON.stringify(progress) };
+    await world.db.updateTable('runs').set(columns).where('id', '=', run.id).execute();
+    await failApply(world.db, run, 'It failed.', { diagnostics: [] });
+    expect((await world.now(run)).progress).toEqual(progress);
   });
 
   test('with an error keeps what it had for its identity', async () => {
     const run = await world.in('applying');
-    expect((await failApply(world.db, run, 'It failed.', [])).state).toBe('apply_errored');
+    expect((await failApply(world.db, run, 'It failed.', { diagnostics: [] })).state).toBe('apply_errored');
     const workspace = await world.db
       .selectFrom('workspaces')
       .select('applied_identity')
@@ -211,7 +238,7 @@ describe('an outcome that comes twice, or too late', () => {
     const once = await world.plan(run);
     const again = finishPlan(world.db, run, { ...finished, reviewedDigest: 'other' });
     await expect(again).rejects.toThrow(IllegalTransition);
-    await expect(finishCanceled(world.db, run, 'late', [])).rejects.toThrow(IllegalTransition);
+    await expect(finishCanceled(world.db, run, 'late', { diagnostics: [] })).rejects.toThrow(IllegalTransition);
     expect(await world.now(run)).toEqual(once);
     expect(await plansOf(run)).toMatchObject([{ reviewed_digest: 'd1' }]);
     expect(await world.timeline(run)).toHaveLength(3);
@@ -230,9 +257,9 @@ describe('an outcome that comes twice, or too late', () => {
     for (let round = 0; round < 20; round++) {
       const run = await world.in('applying');
       const ends = await Promise.allSettled([
-        finishApply(world.db, run, 'x', []),
-        failApply(world.db, run, 'It failed.', []),
-        finishCanceled(world.db, run, 'Gone.', []),
+        finishApply(world.db, run, 'x', { diagnostics: [] }),
+        failApply(world.db, run, 'It failed.', { diagnostics: [] }),
+        finishCanceled(world.db, run, 'Gone.', { diagnostics: [] }),
       ]);
       expect(ends.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
       expect(await world.timeline(run)).toHaveLength(6);

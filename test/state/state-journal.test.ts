@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Listeners } from '../../src/state/listeners.js';
 import { holdsSnapshots, StateJournal } from '../../src/state/state-journal.js';
+import { SmallDisk, smallDiskAvailable } from '../support/small-disk.js';
 import { log } from './support.js';
 
 let directory: string;
@@ -64,6 +65,59 @@ test('what can never be forwarded stays on disk, and whoever waits is told', asy
   await expect(journal.append(Buffer.from('next'))).rejects.toThrow('never');
   await expect(journal.drained()).rejects.toThrow('never');
   expect(readdirSync(directory)).toEqual(['0000000001.snapshot']);
+});
+
+(smallDiskAvailable ? describe : describe.skip)('on a full disk', () => {
+  let disk: SmallDisk;
+  const snapshot = (text: string) => Buffer.from(text.padEnd(10_000));
+  const recorded = () => record.map((text) => text.trim());
+  beforeEach(() => {
+    disk = SmallDisk.mount();
+    directory = join(disk.directory, 'state');
+  });
+  afterEach(() => disk.unmount());
+
+  test('a snapshot goes to the record all the same, in its turn, and no half of it stays', async () => {
+    const journal = await open();
+    disk.fill();
+    for (const text of ['1', '2']) {
+      const { attempt, unwritten } = await journal.append(snapshot(text));
+      expect(unwritten).toMatchObject({ code: 'ENOSPC' });
+      await attempt;
+    }
+    expect(recorded()).toEqual(['1', '2']);
+    expect(journal.newest?.toString().trim()).toBe('2');
+    expect(readdirSync(directory)).toEqual([]);
+    await journal.close();
+  });
+
+  test('one that the record does not take at once keeps its turn, and others are refused meanwhile', async () => {
+    const journal = await open();
+    disk.fill();
+    away = true;
+    const { attempt } = await journal.append(snapshot('1'));
+    await expect(attempt).rejects.toThrow('away');
+    await expect(journal.append(snapshot('2'))).rejects.toMatchObject({ code: 'ENOSPC' });
+    disk.empty();
+    expect(await journal.append(snapshot('3'))).not.toHaveProperty('unwritten');
+    away = false;
+    await journal.drained();
+    expect(recorded()).toEqual(['1', '3']);
+    await journal.close();
+  });
+
+  test('one behind others that wait on disk is refused', async () => {
+    const journal = await open();
+    away = true;
+    await journal.append(snapshot('1'));
+    disk.fill();
+    await expect(journal.append(snapshot('2'))).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(readdirSync(directory)).toEqual(['0000000001.snapshot']);
+    away = false;
+    await journal.drained();
+    expect(recorded()).toEqual(['1']);
+    await journal.close();
+  });
 });
 
 test('a port that an ending process still has is waited for', async () => {

@@ -1,8 +1,9 @@
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Run } from '../../src/db/schema.js';
+import { SmallDisk, smallDiskAvailable } from '../support/small-disk.js';
 import { ask, lock } from './requests.js';
-import { createStateWorld, type StateWorld, serialsOf, stateOf } from './support.js';
+import { createStateWorld, revoke, type StateWorld, serialsOf, stateOf } from './support.js';
 
 /** A connection that was kept open is reset; a new one is refused. */
 const GONE = expect.stringMatching(/ECONNREFUSED|ECONNRESET/);
@@ -107,5 +108,44 @@ describe('while the database is away', () => {
     world.proxy.restore();
     expect(status).toBeGreaterThanOrEqual(500);
     expect((await ask(access, 'GET')).status).toBe(204);
+  });
+});
+
+(smallDiskAvailable ? describe : describe.skip)("while the worker's disk is full", () => {
+  let disk: SmallDisk;
+  beforeEach(() => {
+    disk = SmallDisk.mount();
+  });
+  afterEach(() => disk.unmount());
+  // More than what is left of a page that is half in use.
+  const large = (serial: number) => stateOf(serial, `${serial}`.repeat(10_000));
+
+  test('a state is acknowledged when the record has it, and only then', async () => {
+    const remote = await world.startServer(world.remote);
+    const run = await world.createRun();
+    const access = await remote.register({ run, directory: disk.directory, readOnly: false });
+    disk.fill();
+    const post = async (serial: number) => (await ask(access, 'POST', { body: large(serial) })).status;
+    expect([await post(1), await post(2)]).toEqual([200, 200]);
+    expect(await serialsOf(world.db, run)).toEqual([1, 2]);
+
+    world.proxy.cut();
+    expect(await post(3)).toBe(507);
+    world.proxy.restore();
+    await remote.drained(run.id);
+    // As Terraform does after 5xx.
+    expect(await post(3)).toBe(200);
+    expect((await ask(access, 'GET')).body).toBe(large(3).toString());
+    expect(await serialsOf(world.db, run)).toEqual([1, 2, 3]);
+  });
+
+  test('revoked credentials are still refused', async () => {
+    const server = await world.startServer();
+    const run = await world.createRun();
+    const access = await server.register({ run, directory: disk.directory, readOnly: false });
+    disk.fill();
+    await revoke(world.db, run);
+    expect((await ask(access, 'POST', { body: large(1) })).status).toBe(403);
+    expect(await serialsOf(world.db, run)).toEqual([]);
   });
 });

@@ -3,7 +3,8 @@ import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
-import { afterAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { watchLimits } from '../../src/terraform/limits.js';
 import { follow, LONGEST_LINE, type OutputLine, splitLines } from '../../src/terraform/output.js';
 import {
   adoptProcess,
@@ -13,6 +14,7 @@ import {
   startProcess,
 } from '../../src/terraform/process.js';
 import { findProcesses, identify, isAlive, parseStat } from '../../src/terraform/process-table.js';
+import { SmallDisk, smallDiskAvailable } from '../support/small-disk.js';
 import { isRunning, removeTemporaryDirectories, temporaryDirectory, until } from './support.js';
 
 const env = { PATH: process.env.PATH ?? '' };
@@ -179,6 +181,73 @@ describe('a held process', () => {
     process.kill(held.pid, 'SIGKILL');
     expect(await texts(held.lines())).toEqual(['up', 'down']);
     expect(await held.wait()).toEqual({ exitCode: undefined, signal: 'SIGKILL' });
+  });
+});
+
+(smallDiskAvailable ? describe : describe.skip)('on a full disk', () => {
+  let disk: SmallDisk;
+  beforeEach(() => {
+    disk = SmallDisk.mount();
+  });
+  afterEach(() => disk.unmount());
+
+  const patient = 'trap "echo interrupted" INT; echo ready; while :; do sleep 0.05; done';
+  const printed = (directory: string) => readFileSync(join(directory, 'stdout'), 'utf8');
+
+  async function ready() {
+    const { held, directory } = start(patient, join(disk.directory, 'stage'));
+    await until(() => printed(directory) === 'ready\n');
+    return { held, directory };
+  }
+
+  test.each(['no room', 'no files left'])('with %s a process is killed all the same', async (how) => {
+    const { held } = await ready();
+    if (how === 'no room') disk.fill();
+    else disk.fillWithFiles();
+    await held.kill();
+    expect(isRunning(held.pid)).toBe(false);
+    expect(held.killed).toBe(true);
+    await held.wait();
+  });
+
+  test.each(['no room', 'no files left'])('with %s a process is interrupted all the same, once', async (how) => {
+    const { held, directory } = await ready();
+    if (how === 'no room') disk.fill();
+    else disk.fillWithFiles();
+    try {
+      expect(await held.interrupt()).toBe(true);
+      expect(await held.interrupt()).toBe(false);
+      expect(held.interrupted).toBe(true);
+      disk.empty();
+      if (how === 'no room') {
+        await until(() => printed(directory).endsWith('interrupted\n'));
+        // Whoever holds it next knows, too: a second SIGINT would keep Terraform from saving its state.
+        expect(adoptProcess(directory)?.interrupted).toBe(true);
+        expect(await adoptProcess(directory)?.interrupt()).toBe(false);
+      }
+    } finally {
+      await held.kill();
+    }
+  });
+
+  test('the limit that a process went beyond is known, also to whoever adopts it', async () => {
+    const { held, directory } = await ready();
+    disk.fill();
+    held.exceed('It had too much');
+    held.exceed('It had even more');
+    expect(held.exceeded).toBe('It had too much');
+    expect(adoptProcess(directory)?.exceeded).toBe('It went beyond one of its limits');
+    await held.kill();
+  });
+
+  test('a limit is kept', async () => {
+    const { held } = await ready();
+    disk.fill();
+    const limits = { processes: 1, memory: 1, disk: 1, output: 0.1, places: [disk.directory], patience: 100 };
+    const endWatch = watchLimits(held, limits);
+    expect(await held.wait()).toMatchObject({ exitCode: undefined });
+    await endWatch();
+    expect(held.exceeded).toContain('RUN_OUTPUT');
   });
 });
 

@@ -14,15 +14,9 @@ async function tries(...errors: Error[]): Promise<number> {
   return count;
 }
 
-test.each([
-  ['a connection that is refused', error('ECONNREFUSED')],
-  ['a server that goes down', error('57P01')],
-  ['a server that comes up', error('57P03')],
-  ['a disk that is full', error('53100')],
-  ['a connection that breaks', error('', 'Connection terminated unexpectedly')],
-  ['a pool without a free connection', error('', 'timeout exceeded when trying to connect')],
-  ['a deadlock, of which it was the victim', error('40P01')],
-])('%s is waited out', async (_, passing) => expect(await tries(passing, passing)).toBe(3));
+test('an outage is waited out', async () => {
+  expect(await tries(error('ECONNREFUSED'), error('57P03'))).toBe(3);
+});
 
 test.each([
   ['a broken rule of the record', error('23514')],

@@ -114,7 +114,10 @@ test('a file that must not be lost is moved to where nothing is removed', async 
   const { checkout } = await directories.create(standard('run-a'));
   writeFileSync(join(checkout, 'errored.tfstate'), 'state');
   const kept = await directories.keepFile(standard('run-a'), join(checkout, 'errored.tfstate'));
+  expect(await new WorkDirectories(join(root, 'runs')).keptFile(standard('run-a'))).toBe(kept);
   await directories.remove(standard('run-a'));
   expect(lstatSync(kept).mode & 0o777).toBe(0o600);
   expect(kept).toMatch(/\/kept\/7-.*-errored\.tfstate$/);
+  await directories.create(standard('run-b'));
+  expect(await directories.keptFile(standard('run-b'))).toBeUndefined();
 });

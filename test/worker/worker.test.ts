@@ -1,6 +1,8 @@
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { jest } from '@jest/globals';
 import { Notifications } from '../../src/db/notifications.js';
 import { createDb, createPool, type Db } from '../../src/db/pool.js';
 import type { Run } from '../../src/db/schema.js';
@@ -10,10 +12,12 @@ import { cancelRun } from '../../src/runs/actions.js';
 import { SavedState } from '../../src/state/saved-state.js';
 import { StateServer } from '../../src/state/state-server.js';
 import { findTerraform, TerraformUnavailableError } from '../../src/terraform/install.js';
+import { HeldProcess } from '../../src/terraform/process.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { Confinement } from '../../src/worker/confinement.js';
 import type { WorkerContext } from '../../src/worker/context.js';
 import { describeFailure } from '../../src/worker/failure.js';
+import { OutputLog } from '../../src/worker/output-log.js';
 import { Patience } from '../../src/worker/patience.js';
 import { Registration } from '../../src/worker/registration.js';
 import { untilRecorded } from '../../src/worker/until-recorded.js';
@@ -22,6 +26,7 @@ import { Worker } from '../../src/worker/worker.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
 import { outputOf } from '../support/output.js';
+import { isRunning } from '../terraform/support.js';
 
 const log = createLog({ level: 'silent', format: 'json' });
 
@@ -311,4 +316,168 @@ describe('a failure', () => {
       error: 'Its plan is no longer kept: plan again. Nothing was applied.',
     });
   });
+});
+
+describe('an apply that Terraform could not end in order', () => {
+  /** A backend of the repository's own, which can be read and refuses what is written. */
+  async function refusingBackend() {
+    const server = createServer((request, response) => {
+      request.resume();
+      response.writeHead(request.method === 'GET' ? 204 : 403).end();
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as { port: number };
+    files['main.tf'] = `
+      terraform {
+        backend "http" { address = "http://127.0.0.1:${port}/state" }
+      }
+      resource "terraform_data" "a" {}`;
+    return server;
+  }
+
+  test('says what is not in the state also when the record goes away in that moment', async () => {
+    files['main.tf'] = `
+      resource "terraform_data" "a" {
+        provisioner "local-exec" { command = "echo begun; kill -9 $PPID; sleep 1" }
+      }`;
+    const real = context.savedState;
+    context.savedState = {
+      unsaved: async (...asked: Parameters<SavedState['unsaved']>) => {
+        const unsaved = await real.unsaved(...asked);
+        await gate.goAway();
+        setTimeout(() => void gate.comeBack(), 1_000);
+        return unsaved;
+      },
+    } as SavedState;
+    const run = await claimed(true);
+    await worker.work(run);
+    expect(await world.now(run)).toMatchObject({
+      state: 'apply_errored',
+      progress: { total: 1, applied: 0, inFlight: ['terraform_data.a'], unsaved: ['terraform_data.a'] },
+    });
+  });
+
+  test('leaves a state that no backend took where its report says, also when its worker died before that', async () => {
+    const server = await refusingBackend();
+    const run = await claimed(true);
+    // The record refuses the end of the apply, and that of the failure: this worker has nothing more to say.
+    let refusing = true;
+    const { keepFile } = context.workDirectories;
+    context.workDirectories.keepFile = async (...args) => {
+      const kept = await keepFile.apply(context.workDirectories, args);
+      context.untilRecorded = (write) => (refusing ? Promise.reject(new Error('refused')) : untilRecorded(write, log));
+      return kept;
+    };
+    await worker.work(run);
+    expect((await world.now(run)).state).toBe('applying');
+    refusing = false;
+    await worker.beat();
+    await until(async () => (await world.now(run)).state === 'apply_errored');
+    server.close();
+    const { error, progress } = await world.now(run);
+    expect(progress?.stateKept).toBe(true);
+    const kept = /It is kept on w1 as (\S+): hand it in/.exec(error ?? '')?.[1] ?? '';
+    expect(error).toMatch(/The http backend did not take the last state/);
+    expect(JSON.parse(readFileSync(kept, 'utf8')).resources).toHaveLength(1);
+  });
+});
+
+describe('a fault of ours while Terraform runs', () => {
+  const WAITING = `
+    resource "terraform_data" "a" {}
+    resource "terraform_data" "b" {
+      depends_on = [terraform_data.a]
+      provisioner "local-exec" { command = "echo $$ >PID; echo begun; exec sleep 60" }
+    }`;
+  let faults: ReturnType<typeof jest.spyOn>;
+  const pidFile = () => join(directory, 'pid');
+  const isGone = () => !isRunning(Number(readFileSync(pidFile(), 'utf8')));
+  beforeEach(() => {
+    files['main.tf'] = WAITING.replace('PID', pidFile());
+    const { append } = OutputLog.prototype;
+    faults = jest.spyOn(OutputLog.prototype, 'append').mockImplementation(function (this: OutputLog, text: string) {
+      if (text.includes('begun')) throw new Error('EMFILE: too many open files, open');
+      return append.call(this, text);
+    });
+  });
+  afterEach(() => faults.mockRestore());
+
+  test('ends an apply in order before the record says that it is over, and keeps its state', async () => {
+    const run = await claimed(true);
+    await worker.work(run);
+    expect(isGone()).toBe(true);
+    const ended = await world.now(run);
+    expect(ended.state).toBe('apply_errored');
+    expect(ended.error).toMatch(/under this run's id. Terraform was interrupted for that, and has ended.$/);
+    expect(ended.progress).toMatchObject({ total: 2, applied: 1 });
+    expect(await resourcesOf(run)).toBeGreaterThan(0);
+    expect(left()).toEqual([]);
+  });
+
+  test('takes in the state that Terraform could not hand over', async () => {
+    const run = await claimed(true);
+    const working = worker.work(run);
+    await until(() => existsSync(pidFile()));
+    // Its credentials are no longer those of the run, as after a failure of ours that Terraform outlived.
+    const control = context.workDirectories.of(await world.now(run)).control;
+    await stateServer.register({ run: await world.now(run), directory: control, readOnly: false });
+    await working;
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).state).toBe('apply_errored');
+    expect(await resourcesOf(run)).toBe(2);
+  });
+
+  test('ends a plan, too', async () => {
+    const real = await terraform();
+    const path = join(directory, 'terraform');
+    const slow = `echo $$ >${pidFile()}; echo '{"@level":"info","@message":"begun","type":"log"}'; exec sleep 60`;
+    writeFileSync(path, `#!/bin/sh\nif [ "$1" = plan ]; then ${slow}; fi\nexec ${real.path} "$@"\n`, { mode: 0o755 });
+    terraform = async () => ({ ...real, path });
+    const run = await claimed();
+    await worker.work(run);
+    expect(isGone()).toBe(true);
+    const ended = await world.now(run);
+    expect(ended.state).toBe('plan_errored');
+    expect(ended.error).toMatch(/Terraform was interrupted for that, and has ended.$/);
+  });
+
+  test('leaves the run to a later look where its Terraform can not be ended', async () => {
+    const run = await claimed(true);
+    const reap = jest.spyOn(HeldProcess.prototype, 'reap').mockResolvedValueOnce([]).mockResolvedValue([1]);
+    await worker.work(run);
+    reap.mockRestore();
+    expect((await world.now(run)).state).toBe('applying');
+    expect(left()).toEqual([String(run.workspace_id)]);
+    faults.mockRestore();
+    await worker.beat();
+    await until(async () => (await world.now(run)).state !== 'applying');
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).state).toBe('canceled');
+  });
+
+  test('that keeps it from being taken up after a restart ends it as well, and its state is taken in', async () => {
+    const run = await claimed(true);
+    const interrupt = jest.spyOn(HeldProcess.prototype, 'interrupt').mockRejectedValueOnce(new Error('EMFILE'));
+    await worker.work(run);
+    interrupt.mockRestore();
+    faults.mockRestore();
+    expect(isGone()).toBe(false);
+    await stateServer.release(run.id);
+    writeFileSync(join(context.workDirectories.of(run).control, `${run.attempt}-apply.prepared`), 'unreadable');
+    await worker.beat();
+    await until(async () => (await world.now(run)).state === 'apply_errored');
+    expect(isGone()).toBe(true);
+    expect((await world.now(run)).error).toContain('Terraform was interrupted for that, and has ended.');
+    expect(await resourcesOf(run)).toBeGreaterThan(0);
+  });
+
+  async function resourcesOf(run: Run): Promise<number> {
+    const states = await world.db
+      .selectFrom('state_versions')
+      .select('resources')
+      .where('run_id', '=', run.id)
+      .orderBy('id')
+      .execute();
+    return states.at(-1)?.resources ?? 0;
+  }
 });
