@@ -3,7 +3,7 @@ import type { Db } from '../db/pool.js';
 import type { Log } from '../log.js';
 import { plainOctokit } from '../octokit.js';
 import type { Encryption } from '../variables/encryption.js';
-import { type Access, AccessReader, awayOf, type KnownRepository } from './access.js';
+import { type Access, AccessReader, awayOf, type KnownAccess, type KnownRepository } from './access.js';
 import { Attempts, challengeOf } from './attempt.js';
 import { Authorization, AuthorizationRefused, WRONG_CLIENT } from './authorization.js';
 import { Cookies } from './cookies.js';
@@ -15,8 +15,11 @@ export { GitHubAway, SessionOver } from './failure.js';
 
 /** How long a page waits for GitHub, in ms. */
 const PATIENCE_MS = 10_000;
-/** How long what GitHub says of a person counts, in ms: with the time until a page asks again it is within a minute. */
-const MEMORY_MS = 50_000;
+/**
+ * How long what GitHub says of a person counts, in ms: with the time until a page that is open asks again, and GitHub has
+ * answered, it is within a minute.
+ */
+const MEMORY_MS = 45_000;
 const COOKIE = 'signalbox';
 
 export interface SignInOptions {
@@ -119,7 +122,12 @@ export class SignIn {
   }
 
   /** Undefined: none. At most a minute old. Throws GitHubAway, or SessionOver. */
-  accessTo(session: Session, repository: KnownRepository): Promise<Access | undefined> {
+  async accessTo(session: Session, repository: KnownRepository): Promise<Access | undefined> {
+    return (await this.knownAccess(session, repository))?.access;
+  }
+
+  /** The same, with when it was asked for. */
+  knownAccess(session: Session, repository: KnownRepository): Promise<KnownAccess | undefined> {
     return this.#access.accessTo(session.id, repository);
   }
 
