@@ -7,11 +7,12 @@ import { type Access, AccessReader, awayOf, type KnownAccess, type KnownReposito
 import { Attempts, challengeOf } from './attempt.js';
 import { Authorization, AuthorizationRefused, WRONG_CLIENT } from './authorization.js';
 import { Cookies } from './cookies.js';
+import { Exchanges } from './exchanges.js';
 import { SESSION_DAYS, type Session, Sessions } from './session.js';
 import { SessionTokens } from './session-tokens.js';
 import type { Tokens } from './tokens.js';
 
-export { GitHubAway, SessionOver } from './failure.js';
+export { GitHubAway, SessionOver, TooManySignIns } from './failure.js';
 
 /** How long a page waits for GitHub, in ms. */
 const PATIENCE_MS = 10_000;
@@ -51,6 +52,7 @@ export class SignIn {
   readonly #cookies: Cookies;
   readonly #attempts: Attempts;
   readonly #authorization: Authorization;
+  readonly #exchanges: Exchanges;
   readonly #sessions: Sessions;
   readonly #access: AccessReader;
 
@@ -60,6 +62,7 @@ export class SignIn {
     this.#cookies = new Cookies(publicUrl);
     this.#attempts = new Attempts(encryption, this.#cookies);
     this.#authorization = new Authorization({ ...config, client, callbackUrl: callbackUrl(publicUrl), patience });
+    this.#exchanges = new Exchanges(this.#authorization);
     this.#sessions = new Sessions(db, encryption);
     this.#access = new AccessReader({
       config,
@@ -76,7 +79,7 @@ export class SignIn {
     return { location: this.#authorization.page({ state: attempt.state, challenge: challengeOf(attempt) }), cookie };
   }
 
-  /** What GitHub's answer, as it stands in the callback's query, comes to. Throws GitHubAway. */
+  /** What GitHub's answer, as it stands in the callback's query, comes to. Throws GitHubAway, or TooManySignIns. */
   async finish(query: URLSearchParams, cookies: string | undefined): Promise<SignInResult> {
     const state = query.get('state') ?? '';
     const attempt = this.#attempts.find(state, cookies);
@@ -86,15 +89,16 @@ export class SignIn {
     const refused = (problem: string): SignInResult => ({ signedIn: false, cookie, problem });
     const code = query.get('code');
     if (code === null) return refused(problemOf(query.get('error') ?? ''));
-    let tokens: Tokens;
+    let tokens: Tokens | undefined;
     try {
-      tokens = await this.#authorization.exchange({ code, verifier: attempt.verifier });
+      tokens = await this.#exchanges.exchange(state, { code, verifier: attempt.verifier });
     } catch (error) {
       if (!(error instanceof AuthorizationRefused)) throw error;
       if (error.code === WRONG_CLIENT)
         this.#options.log.error('Nobody can sign in: GitHub does not take GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET');
       return refused(problemOf(error.code));
     }
+    if (!tokens) return refused(unknown);
     const value = await this.#sessions.begin({ state, user: await this.#userOf(tokens), tokens });
     if (value === undefined) {
       this.#revoke(tokens);

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono';
 import { isLoopback } from '../../signin/cookies.js';
-import { GitHubAway, type SignIn } from '../../signin/sign-in.js';
+import { GitHubAway, type SignIn, TooManySignIns } from '../../signin/sign-in.js';
 import { checkForm, formLimit, sameOrigin } from '../forgery.js';
 
 /** A page that says one thing, and where to go from it. */
@@ -47,6 +47,10 @@ export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions
       if (result.signedIn) return c.redirect(result.returnTo, 303);
       return problemPage(c, { status: 403, title: 'You are not signed in', text: result.problem, action: AGAIN });
     } catch (error) {
+      if (error instanceof TooManySignIns) {
+        const text = `${error.message} Try again in a moment.`;
+        return problemPage(c, { status: 503, title: 'Not now', text, action: AGAIN });
+      }
       if (!(error instanceof GitHubAway)) throw error;
       const text = `${error.message} Nobody can sign in until it does; try again in a moment.`;
       return problemPage(c, { status: 503, title: 'GitHub is away', text, action: AGAIN });
