@@ -263,13 +263,14 @@ describe('Who may see and do what on the pages', () => {
   });
 
   test('a wrong method is refused, and the right one named', async () => {
-    for (const path of ['/', ...reading(), `${run('done')}/events`]) {
+    const auth = ['/auth/login', '/auth/callback', '/auth/signed-out'];
+    for (const path of ['/', ...reading(), `${run('done')}/events`, ...auth]) {
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
         const { status, headers } = await alice.send(path, { method, headers: { 'content-length': '0' } });
         expect([path, method, status, headers.allow]).toEqual([path, method, 405, 'GET, HEAD']);
       }
     }
-    for (const path of writing()) {
+    for (const path of [...writing(), '/auth/sign-out']) {
       for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
         const { status, headers } = await alice.send(path, { method });
         expect([path, method, status, headers.allow]).toEqual([path, method, 405, 'POST']);
