@@ -386,6 +386,8 @@ describe('Who may see and do what on the pages', () => {
     const long = await alice.post(comment, { comment: 'x'.repeat(5_001) });
     expect(long.status).toBe(400);
     expect(long.text).toContain('5,000 characters at most');
+    expect(long.text).toContain('<h1>That is too long</h1>');
+    expect(long.text).toContain(`<a class="btn" href="${run('waiting')}">`);
     const lock = await alice.post(`${place('waiting')}/lock`, { reason: 'x'.repeat(301) });
     expect([lock.status, lock.text.includes('300 characters at most')]).toEqual([400, true]);
     const message = await alice.post(`${place('waiting')}/queue-plan`, { message: 'x'.repeat(1_001) });
@@ -404,10 +406,11 @@ describe('Who may see and do what on the pages', () => {
   });
 
   test('who comes too late is told what became of it', async () => {
-    const late = async (visitor: HttpVisitor, path: string, pattern: RegExp, fields: Record<string, string> = {}) => {
-      const { status, text } = await visitor.post(path, fields);
+    const late = async (visitor: HttpVisitor, path: string, pattern: RegExp, title = 'Too late') => {
+      const { status, text } = await visitor.post(path);
       expect([path, status]).toEqual([path, 409]);
       expect(text).toMatch(pattern);
+      expect(text).toContain(`<h1>${title}</h1>`);
     };
     const done = async (visitor: HttpVisitor, path: string, fields: Record<string, string> = {}) => {
       const answer = await visitor.post(path, fields);
@@ -416,9 +419,9 @@ describe('Who may see and do what on the pages', () => {
     };
     const carol = await HttpVisitor.signIn(world, 'carol');
     const waiting = place('waiting');
-    await late(alice, `${waiting}/unlock`, /isn(’|'|&#39;)t locked/);
+    await late(alice, `${waiting}/unlock`, /isn(’|'|&#39;)t locked/, 'Nothing was changed');
     await done(alice, `${waiting}/lock`, { reason: 'a look' });
-    await late(carol, `${waiting}/lock`, /alice has locked it already/);
+    await late(carol, `${waiting}/lock`, /alice has locked it already/, 'Nothing was changed');
     expect((await carol.get(waiting)).text).not.toMatch(/>\s*Unlock\s*</);
     expect((await carol.post(`${waiting}/unlock`)).status).toBe(403);
     expect((await bob.post(`${waiting}/unlock`)).status).toBe(403);
@@ -426,8 +429,8 @@ describe('Who may see and do what on the pages', () => {
     await done(alice, `${waiting}/lock`);
     await done(root, `${waiting}/unlock`);
 
-    await late(alice, `${place('gone')}/queue-plan`, /There is no workspace gone any more/);
-    await late(alice, `${place('gone')}/lock`, /There is no workspace gone any more/);
+    await late(alice, `${place('gone')}/queue-plan`, /There is no workspace gone any more/, 'No plan was queued');
+    await late(alice, `${place('gone')}/lock`, /There is no workspace gone any more/, 'Nothing was changed');
 
     await done(alice, `${run('waiting')}/confirm`);
     await reach(runs.get('waiting') ?? '', 'applied');
@@ -714,7 +717,7 @@ describe('Who may see and do what on the pages', () => {
     for (const path of ['/', run('done'), `${run('done')}/plan.txt`, place('done'), `${run('done')}/events`]) {
       const { status, text } = await alice.get(path);
       expect([path, status, text.includes(SECRET)]).toEqual([path, 503, false]);
-      expect(text).toContain('<main id="main"');
+      expect(text).toContain('<h1>Not now</h1>');
     }
     expect((await alice.post(`${run('done')}/comment`, { comment: 'x' })).status).toBe(503);
     expect((await alice.get('/auth/login')).status).toBe(302);

@@ -121,7 +121,7 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
     const { workspace, form, back } = await formFor(c, services);
     const { login: actor } = c.get('session');
     const queued = await queuePlan(services.github, { workspace: workspace.id, actor, message: form.message ?? '' });
-    if (!queued.queued) throw new Problem(409, queued.reason, back);
+    if (!queued.queued) throw new Problem(409, queued.reason, back, 'No plan was queued');
     return c.redirect(`${runPath(queued.run.id)}?did=queue-plan`, 303);
   });
   app.all(`${WORKSPACE}/queue-plan`, only('POST'));
@@ -180,7 +180,7 @@ async function formFor(
 }
 
 function afterLock(c: PagesContext, back: Back, did: 'lock' | 'unlock', result: LockResult): Response {
-  if (!result.done) throw new Problem(409, result.reason, back);
+  if (!result.done) throw new Problem(409, result.reason, back, 'Nothing was changed');
   return c.redirect(`${back.href}?did=${did}`, 303);
 }
 
