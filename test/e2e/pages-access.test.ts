@@ -653,6 +653,21 @@ describe('Who may see and do what on the pages', () => {
     expect((await known.post(`${place('waiting')}/queue-plan`, { message: 'by hand' })).status).toBe(303);
   });
 
+  test('while the App is suspended, a control says so', async () => {
+    const { github } = world;
+    const carol = await HttpVisitor.signIn(world, 'carol');
+    expect((await carol.get(foreign.path)).status).toBe(200);
+    const lost = github.loseDeliveries(({ event }) => event === 'installation');
+    github.suspend('umbrella');
+    const { status, text } = await carol.post(`${foreign.path}/queue-plan`);
+    expect(status).toBe(409);
+    expect(text).toContain('<h1>Nothing was changed</h1>');
+    expect(text).toContain('its GitHub App is suspended there.');
+    expect(text).toContain(`<a class="btn" href="${foreign.path}">`);
+    github.unsuspend('umbrella');
+    lost.stop();
+  });
+
   test('a pull request’s run is not confirmed while GitHub can’t be asked', async () => {
     const { github } = world;
     const other = await world.appliedRepository(

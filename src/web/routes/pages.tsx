@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { BadCursor } from '../../db/listing.js';
 import { isPassing } from '../../github/failures.js';
+import { AppRefused } from '../../github/repository-scope.js';
 import { SaidTooMuch } from '../../runs/said.js';
 import { GitHubAway, SessionOver } from '../../signin/sign-in.js';
 import { assetRoutes } from '../assets.js';
@@ -75,6 +76,9 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     if (error instanceof BadCursor) return answerProblem(c, services, new Problem(400, error.message));
     if (error instanceof SaidTooMuch) {
       return answerProblem(c, services, new Problem(400, error.message, pageOf(c.req), 'That is too long'));
+    }
+    if (error instanceof AppRefused) {
+      return answerProblem(c, services, new Problem(409, error.message, pageOf(c.req), 'Nothing was changed'));
     }
     if (error instanceof GitHubAway) return answerProblem(c, services, new Problem(503));
     if (error instanceof SessionOver) {
