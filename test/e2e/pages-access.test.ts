@@ -188,6 +188,10 @@ describe('Who may see and do what on the pages', () => {
       const { status, text } = await mallory.get(`/${query}`);
       expect([status, text.includes(SECRET), text.includes('/workspaces/')]).toEqual([200, false, false]);
     }
+    const install = /<a class="btn btn-primary" href="([^"]*)">\s*Install on GitHub/;
+    const { url, app } = world.github;
+    expect(install.exec((await mallory.get('/')).text)?.[1]).toBe(`${url}/apps/${app.slug}/installations/new`);
+    expect((await alice.get('/')).text).not.toMatch(install);
     expect((await alice.get('/')).text).not.toContain('umbrella');
     expect(await record()).toEqual(before);
   });

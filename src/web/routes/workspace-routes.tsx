@@ -39,9 +39,11 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
     const seen = [...((await services.signIn?.repositoriesOf(session))?.keys() ?? [])];
     const { q, repository, before, after, did, ...query } = c.req.query();
     const filter = { q, repository, state: stateIn(query.state) };
-    const [listing, repositories] = await Promise.all([
+    const installed = seen.length > 0;
+    const [listing, repositories, installUrl] = await Promise.all([
       listWorkspaces(db, { ...filter, repositories: seen, search: q, before, after }),
       repositoriesWithWorkspaces(db, seen),
+      installed ? undefined : services.installUrl(),
     ]);
     return answer(
       c,
@@ -50,7 +52,8 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
         listing={listing}
         filter={filter}
         repositories={repositories}
-        installed={seen.length > 0}
+        installed={installed}
+        installUrl={installUrl}
         notice={noticeOf(did)}
       />,
     );
