@@ -4,7 +4,7 @@ import swc from '@swc/core';
  * The one direction in which folders of src may import, as drawn in .github/CONTRIBUTING.md. A folder may import itself, the
  * files below, and the folders listed; everything else is an error.
  */
-const everywhere = ['^src/(config|log|octokit|units)\\.ts$', '^src/db/', '^src/variables/'];
+const everywhere = ['^src/(config|log|octokit|units|within)\\.ts$', '^src/db/', '^src/variables/'];
 const allowed = {
   db: ['^src/runs/machine\\.ts$', '^src/queue/complaints\\.ts$'],
   variables: [],

@@ -22,6 +22,11 @@ export function isNotFound(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 404;
 }
 
+/** GitHub says that we may not do that: not now or later, but never, as things are. */
+export function isNotAllowed(error: unknown): boolean {
+  return error instanceof Error && 'status' in error && error.status === 403 && !isRateLimit(error);
+}
+
 /** GitHub knows the token that it was asked with no more: it was revoked, or ran out early. */
 export function isRefusedToken(error: unknown): boolean {
   return error instanceof Error && 'status' in error && error.status === 401;

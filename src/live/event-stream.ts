@@ -1,4 +1,5 @@
-import type { Access } from '../signin/access.js';
+import type { Access, KnownAccess } from '../signin/access.js';
+import { within } from '../within.js';
 import { END, HEARTBEAT, outputFrame, RETRY, regionsFrame } from './frame.js';
 import type { LiveRuns } from './live-runs.js';
 import { type Position, parsePosition } from './position.js';
@@ -13,7 +14,7 @@ export interface EventStreamRequest {
   /** Whose streams are counted together. */
   session: string;
   /** What the viewer may see now; undefined: nothing. Throws when that can't be known. */
-  access: () => Promise<Access | undefined>;
+  access: () => Promise<KnownAccess | undefined>;
   render: RenderRegions;
 }
 
@@ -22,6 +23,7 @@ export interface EventStreamsOptions {
   maxPerSession?: number;
   /** In ms; see the constants. */
   tickMs?: number;
+  patienceMs?: number;
   onError?: (error: Error) => void;
 }
 
@@ -29,8 +31,13 @@ const MAX_PER_SESSION = 20;
 const HEARTBEAT_MS = 15_000;
 /** How often access is asked for again, in ms. What answers remembers GitHub's own word for up to a minute. */
 const TICK_MS = 5_000;
-/** How long a viewer whose access can't be known goes on as before, in ms. */
-const UNSURE_MS = 60_000;
+/**
+ * How long a viewer goes on as before when GitHub, or the record, gives no newer answer, in ms since GitHub was asked: with
+ * the time until it is looked at, a minute.
+ */
+const UNSURE_MS = 55_000;
+/** How long an answer about access is waited for, in ms: a record that hangs says nothing at all. */
+const PATIENCE_MS = 10_000;
 
 const refusals = {
   400: 'This is not a position in an output.',
@@ -59,13 +66,15 @@ export class EventStreams {
   async open(request: EventStreamRequest): Promise<Response> {
     const from = request.from ? parsePosition(request.from) : undefined;
     if (request.from && !from) return refuse(400);
-    const access = await request.access().catch(() => 'unknown' as const);
-    if (access === 'unknown' || this.#closed) return refuse(503);
-    if (access === undefined) return refuse(404);
-    const { maxPerSession = MAX_PER_SESSION } = this.#options;
+    const { maxPerSession = MAX_PER_SESSION, patienceMs = PATIENCE_MS } = this.#options;
+    const access = () => within(patienceMs, request.access());
+    const known = await access().catch(() => 'unknown' as const);
+    if (known === 'unknown' || this.#closed) return refuse(503);
+    if (known === undefined) return refuse(404);
     const mine = [...this.#open].filter(({ session }) => session === request.session);
     if (mine.length >= maxPerSession) return refuse(429);
-    const stream = new EventStream(request, access, this.#options.live, from, () => this.#open.delete(stream));
+    const onEnd = () => this.#open.delete(stream);
+    const stream = new EventStream({ ...request, access }, known, this.#options.live, from, onEnd);
     this.#open.add(stream);
     void stream.run().catch((error: Error) => this.#options.onError?.(error));
     return new Response(stream.body, {
@@ -89,6 +98,7 @@ export class EventStreams {
 
   #tick(): void {
     for (const stream of this.#open) {
+      stream.endUnlessSure();
       stream.beat();
       void stream.askAgain();
     }
@@ -110,25 +120,27 @@ class EventStream {
   readonly #live: LiveRuns;
   readonly #onEnd: () => void;
   #access: Access;
+  /** When GitHub was asked for that, by `performance.now()`. */
+  #sureAt: number;
   #position: Position | undefined;
   #controller: ReadableStreamDefaultController<Uint8Array> | undefined;
   #onPull: () => void = () => undefined;
   #ended = false;
   #sentAt = performance.now();
-  #sureAt = performance.now();
   #asking = false;
   readonly #shown = new Map<string, string>();
 
   constructor(
     request: EventStreamRequest,
-    access: Access,
+    known: KnownAccess,
     live: LiveRuns,
     from: Position | undefined,
     onEnd: () => void,
   ) {
     this.session = request.session;
     this.#request = request;
-    this.#access = access;
+    this.#access = known.access;
+    this.#sureAt = known.asked;
     this.#live = live;
     this.#position = from;
     this.#onEnd = onEnd;
@@ -198,16 +210,21 @@ class EventStream {
     this.#enqueue(HEARTBEAT);
   }
 
+  /** However it comes that nothing newer is known: GitHub or the record says no, or says nothing. */
+  endUnlessSure(): void {
+    if (performance.now() - this.#sureAt > UNSURE_MS) this.end();
+  }
+
   async askAgain(): Promise<void> {
-    if (this.#asking) return;
+    if (this.#asking || this.#ended) return;
     this.#asking = true;
     try {
-      const access = await this.#request.access();
-      this.#sureAt = performance.now();
-      if (access === undefined) this.end();
-      else this.#access = access;
+      const known = await this.#request.access();
+      if (known === undefined) return this.end();
+      this.#sureAt = known.asked;
+      this.#access = known.access;
     } catch {
-      if (performance.now() - this.#sureAt > UNSURE_MS) this.end();
+      // The next tick asks again, as long as the last answer counts.
     } finally {
       this.#asking = false;
     }

@@ -1,4 +1,5 @@
 import type { Access } from '../signin/access.js';
+import { within } from '../within.js';
 import type { OutputPage } from './output-page.js';
 import { formatPosition, type Position } from './position.js';
 
@@ -15,6 +16,7 @@ const RENDER_MS = 250;
 export class WatchedRun {
   viewers = 0;
   readonly #read: (from: Position | undefined) => Promise<OutputPage | undefined>;
+  readonly #patienceMs: number;
   /** Grows at each change, or hint of one. */
   #version = 0;
   /** The same of the run itself, without its output. */
@@ -24,8 +26,10 @@ export class WatchedRun {
   readonly #pages = new Map<string, { version: number; reading: Promise<OutputPage | undefined> }>();
   readonly #rendered = new Map<Access, { version: number; begun: number; rendering: Promise<Regions> }>();
 
-  constructor(read: (from: Position | undefined) => Promise<OutputPage | undefined>) {
+  /** `patienceMs`: how long a rendering is waited for. */
+  constructor(read: (from: Position | undefined) => Promise<OutputPage | undefined>, patienceMs: number) {
     this.#read = read;
+    this.#patienceMs = patienceMs;
   }
 
   get version(): number {
@@ -82,7 +86,11 @@ export class WatchedRun {
       // Whoever waits here sees, when it goes on, what the first of them has begun.
       await new Promise((resolve) => setTimeout(resolve, wait));
     }
-    const entry = { version: this.#runVersion, begun: performance.now(), rendering: render(access) };
+    const entry = {
+      version: this.#runVersion,
+      begun: performance.now(),
+      rendering: within(this.#patienceMs, render(access)),
+    };
     this.#rendered.set(access, entry);
     entry.rendering.catch(() => {
       if (this.#rendered.get(access) === entry) this.#rendered.delete(access);

@@ -8,6 +8,13 @@ import { ShortMemory } from './short-memory.js';
 /** What a person may do on a repository: look; move runs on; and end what others have locked. */
 export type Access = 'read' | 'write' | 'admin';
 
+/** What a person may do, as GitHub said it. */
+export interface KnownAccess {
+  access: Access;
+  /** When GitHub was asked, by `performance.now()`. */
+  asked: number;
+}
+
 export interface KnownRepository {
   id: number;
   owner: string;
@@ -43,7 +50,7 @@ export interface AccessOptions {
 /** What GitHub says of people's access, asked with their own tokens. Throws GitHubAway, or SessionOver. */
 export class AccessReader {
   readonly #options: AccessOptions;
-  readonly #single: ShortMemory<Access | undefined>;
+  readonly #single: ShortMemory<KnownAccess | undefined>;
   readonly #lists: ShortMemory<Map<number, Access>>;
 
   constructor(options: AccessOptions) {
@@ -52,10 +59,12 @@ export class AccessReader {
     this.#lists = new ShortMemory({ milliseconds: options.memory, size: LISTS_REMEMBERED });
   }
 
-  accessTo(session: string, repository: KnownRepository): Promise<Access | undefined> {
-    return this.#single.recall(`${session} ${repository.id}`, () =>
-      this.#as(session, (github) => readAccess(github, repository)),
-    );
+  accessTo(session: string, repository: KnownRepository): Promise<KnownAccess | undefined> {
+    return this.#single.recall(`${session} ${repository.id}`, async () => {
+      const asked = performance.now();
+      const access = await this.#as(session, (github) => readAccess(github, repository));
+      return access && { access, asked };
+    });
   }
 
   repositoriesOf(session: string): Promise<Map<number, Access>> {

@@ -5,7 +5,7 @@ import type { Cookies } from './cookies.js';
 import { returnPath } from './return-path.js';
 
 /** How long somebody may stay on GitHub's page, in seconds. GitHub's codes are good for as long. */
-const SECONDS = 600;
+export const ATTEMPT_SECONDS = 600;
 const PLACE = 'sign-in';
 const COOKIE = 'signalbox-sign-in-';
 /**
@@ -41,11 +41,11 @@ export class Attempts {
   /** Yields `Set-Cookie`s. */
   begin(returnTo: string, cookies: string | undefined): { attempt: Attempt; cookie: string[] } {
     const attempt = { state: secret(), verifier: secret(), returnTo: returnPath(returnTo) };
-    const text = JSON.stringify({ ...attempt, until: Date.now() + SECONDS * 1000 });
+    const text = JSON.stringify({ ...attempt, until: Date.now() + ATTEMPT_SECONDS * 1000 });
     const value = this.#encryption.seal(PLACE, Buffer.from(text)).toString('base64url');
     const others = this.#cookies.names(cookies, COOKIE);
     const cleared = others.length < MOST ? [] : others.map((name) => this.#cookies.clear(name));
-    return { attempt, cookie: [...cleared, this.#cookies.set(nameOf(attempt.state), value, SECONDS)] };
+    return { attempt, cookie: [...cleared, this.#cookies.set(nameOf(attempt.state), value, ATTEMPT_SECONDS)] };
   }
 
   /** The attempt that a state belongs to, if this browser began it within the last ten minutes. */

@@ -3,20 +3,24 @@ import type { Db } from '../db/pool.js';
 import type { Log } from '../log.js';
 import { plainOctokit } from '../octokit.js';
 import type { Encryption } from '../variables/encryption.js';
-import { type Access, AccessReader, awayOf, type KnownRepository } from './access.js';
+import { type Access, AccessReader, awayOf, type KnownAccess, type KnownRepository } from './access.js';
 import { Attempts, challengeOf } from './attempt.js';
 import { Authorization, AuthorizationRefused, WRONG_CLIENT } from './authorization.js';
 import { Cookies } from './cookies.js';
+import { Exchanges } from './exchanges.js';
 import { SESSION_DAYS, type Session, Sessions } from './session.js';
 import { SessionTokens } from './session-tokens.js';
 import type { Tokens } from './tokens.js';
 
-export { GitHubAway, SessionOver } from './failure.js';
+export { GitHubAway, SessionOver, TooManySignIns } from './failure.js';
 
 /** How long a page waits for GitHub, in ms. */
 const PATIENCE_MS = 10_000;
-/** How long what GitHub says of a person counts, in ms: with the time until a page asks again it is within a minute. */
-const MEMORY_MS = 50_000;
+/**
+ * How long what GitHub says of a person counts, in ms: with the time until a page that is open asks again, and GitHub has
+ * answered, it is within a minute.
+ */
+const MEMORY_MS = 45_000;
 const COOKIE = 'signalbox';
 
 export interface SignInOptions {
@@ -48,6 +52,7 @@ export class SignIn {
   readonly #cookies: Cookies;
   readonly #attempts: Attempts;
   readonly #authorization: Authorization;
+  readonly #exchanges: Exchanges;
   readonly #sessions: Sessions;
   readonly #access: AccessReader;
 
@@ -57,6 +62,7 @@ export class SignIn {
     this.#cookies = new Cookies(publicUrl);
     this.#attempts = new Attempts(encryption, this.#cookies);
     this.#authorization = new Authorization({ ...config, client, callbackUrl: callbackUrl(publicUrl), patience });
+    this.#exchanges = new Exchanges(this.#authorization);
     this.#sessions = new Sessions(db, encryption);
     this.#access = new AccessReader({
       config,
@@ -73,7 +79,7 @@ export class SignIn {
     return { location: this.#authorization.page({ state: attempt.state, challenge: challengeOf(attempt) }), cookie };
   }
 
-  /** What GitHub's answer, as it stands in the callback's query, comes to. Throws GitHubAway. */
+  /** What GitHub's answer, as it stands in the callback's query, comes to. Throws GitHubAway, or TooManySignIns. */
   async finish(query: URLSearchParams, cookies: string | undefined): Promise<SignInResult> {
     const state = query.get('state') ?? '';
     const attempt = this.#attempts.find(state, cookies);
@@ -83,15 +89,16 @@ export class SignIn {
     const refused = (problem: string): SignInResult => ({ signedIn: false, cookie, problem });
     const code = query.get('code');
     if (code === null) return refused(problemOf(query.get('error') ?? ''));
-    let tokens: Tokens;
+    let tokens: Tokens | undefined;
     try {
-      tokens = await this.#authorization.exchange({ code, verifier: attempt.verifier });
+      tokens = await this.#exchanges.exchange(state, { code, verifier: attempt.verifier });
     } catch (error) {
       if (!(error instanceof AuthorizationRefused)) throw error;
       if (error.code === WRONG_CLIENT)
         this.#options.log.error('Nobody can sign in: GitHub does not take GITHUB_CLIENT_ID with GITHUB_CLIENT_SECRET');
       return refused(problemOf(error.code));
     }
+    if (!tokens) return refused(unknown);
     const value = await this.#sessions.begin({ state, user: await this.#userOf(tokens), tokens });
     if (value === undefined) {
       this.#revoke(tokens);
@@ -119,7 +126,12 @@ export class SignIn {
   }
 
   /** Undefined: none. At most a minute old. Throws GitHubAway, or SessionOver. */
-  accessTo(session: Session, repository: KnownRepository): Promise<Access | undefined> {
+  async accessTo(session: Session, repository: KnownRepository): Promise<Access | undefined> {
+    return (await this.knownAccess(session, repository))?.access;
+  }
+
+  /** The same, with when it was asked for. */
+  knownAccess(session: Session, repository: KnownRepository): Promise<KnownAccess | undefined> {
     return this.#access.accessTo(session.id, repository);
   }
 

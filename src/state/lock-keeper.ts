@@ -2,9 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Db } from '../db/pool.js';
 import type { StateLock } from '../db/schema.js';
 import type { Log } from '../log.js';
+import { within } from '../within.js';
 import { acquireStateLock, releaseStateLock } from './state-lock.js';
 import { StateRevoked, type StateWriter } from './state-versions.js';
-import { within } from './within.js';
 
 const ATTEMPT_MS = 10_000;
 const RETRY_MS = 1_000;

@@ -5,10 +5,10 @@ import type { StateLock } from '../db/schema.js';
 import type { Log } from '../log.js';
 import { readStateSummary, StateFileError } from '../terraform/state-file.js';
 import { SealBroken } from '../variables/encryption.js';
+import { within } from '../within.js';
 import { LockKeeper } from './lock-keeper.js';
 import { StateJournal } from './state-journal.js';
 import { StateRevoked, type StateVersions, type StateWriter } from './state-versions.js';
-import { within } from './within.js';
 
 export interface RegisteredRunOptions {
   db: Db;

@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Log } from '../log.js';
-import { within } from './within.js';
+import { within } from '../within.js';
 import { isDiskFull, writeDurably } from './write-durably.js';
 
 export interface JournalOptions {

@@ -10,6 +10,7 @@ import { ShownPlans } from '../runs/shown-plan.js';
 import { SignIn } from '../signin/sign-in.js';
 import type { Encryption } from '../variables/encryption.js';
 import { loadAssets } from './assets.js';
+import { findInstallUrl } from './install-url.js';
 import { createPages } from './routes/pages.js';
 import type { PagesEnv } from './routes/services.js';
 
@@ -49,6 +50,7 @@ export async function startPages(options: {
     streams,
     plans: new ShownPlans(db, encryption),
     github,
+    installUrl: findInstallUrl(github.app),
   });
   return {
     app,

@@ -7,7 +7,7 @@ import { diePlan, failApply, failPlan, finishCanceled } from '../runs/outcome.js
 import { findRun } from '../runs/store.js';
 import { RunMovedOn } from '../runs/transition.js';
 import { StateRevoked } from '../state/state-versions.js';
-import { within } from '../state/within.js';
+import { within } from '../within.js';
 import { ActiveRun, RunStopped } from './active-run.js';
 import { applyRun } from './apply-run.js';
 import { endBrokenOff } from './broken-off.js';

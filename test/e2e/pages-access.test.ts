@@ -188,6 +188,10 @@ describe('Who may see and do what on the pages', () => {
       const { status, text } = await mallory.get(`/${query}`);
       expect([status, text.includes(SECRET), text.includes('/workspaces/')]).toEqual([200, false, false]);
     }
+    const install = /<a class="btn btn-primary" href="([^"]*)">\s*Install on GitHub/;
+    const { url, app } = world.github;
+    expect(install.exec((await mallory.get('/')).text)?.[1]).toBe(`${url}/apps/${app.slug}/installations/new`);
+    expect((await alice.get('/')).text).not.toMatch(install);
     expect((await alice.get('/')).text).not.toContain('umbrella');
     expect(await record()).toEqual(before);
   });
@@ -263,13 +267,14 @@ describe('Who may see and do what on the pages', () => {
   });
 
   test('a wrong method is refused, and the right one named', async () => {
-    for (const path of ['/', ...reading(), `${run('done')}/events`]) {
+    const auth = ['/auth/login', '/auth/callback', '/auth/signed-out'];
+    for (const path of ['/', ...reading(), `${run('done')}/events`, ...auth]) {
       for (const method of ['POST', 'PUT', 'DELETE', 'PATCH', 'OPTIONS', 'PROPFIND']) {
         const { status, headers } = await alice.send(path, { method, headers: { 'content-length': '0' } });
         expect([path, method, status, headers.allow]).toEqual([path, method, 405, 'GET, HEAD']);
       }
     }
-    for (const path of writing()) {
+    for (const path of [...writing(), '/auth/sign-out']) {
       for (const method of ['GET', 'HEAD', 'PUT', 'DELETE']) {
         const { status, headers } = await alice.send(path, { method });
         expect([path, method, status, headers.allow]).toEqual([path, method, 405, 'POST']);
@@ -385,6 +390,8 @@ describe('Who may see and do what on the pages', () => {
     const long = await alice.post(comment, { comment: 'x'.repeat(5_001) });
     expect(long.status).toBe(400);
     expect(long.text).toContain('5,000 characters at most');
+    expect(long.text).toContain('<h1>That is too long</h1>');
+    expect(long.text).toContain(`<a class="btn" href="${run('waiting')}">`);
     const lock = await alice.post(`${place('waiting')}/lock`, { reason: 'x'.repeat(301) });
     expect([lock.status, lock.text.includes('300 characters at most')]).toEqual([400, true]);
     const message = await alice.post(`${place('waiting')}/queue-plan`, { message: 'x'.repeat(1_001) });
@@ -403,10 +410,11 @@ describe('Who may see and do what on the pages', () => {
   });
 
   test('who comes too late is told what became of it', async () => {
-    const late = async (visitor: HttpVisitor, path: string, pattern: RegExp, fields: Record<string, string> = {}) => {
-      const { status, text } = await visitor.post(path, fields);
+    const late = async (visitor: HttpVisitor, path: string, pattern: RegExp, title = 'Too late') => {
+      const { status, text } = await visitor.post(path);
       expect([path, status]).toEqual([path, 409]);
       expect(text).toMatch(pattern);
+      expect(text).toContain(`<h1>${title}</h1>`);
     };
     const done = async (visitor: HttpVisitor, path: string, fields: Record<string, string> = {}) => {
       const answer = await visitor.post(path, fields);
@@ -415,9 +423,9 @@ describe('Who may see and do what on the pages', () => {
     };
     const carol = await HttpVisitor.signIn(world, 'carol');
     const waiting = place('waiting');
-    await late(alice, `${waiting}/unlock`, /isn(’|'|&#39;)t locked/);
+    await late(alice, `${waiting}/unlock`, /isn(’|'|&#39;)t locked/, 'Nothing was changed');
     await done(alice, `${waiting}/lock`, { reason: 'a look' });
-    await late(carol, `${waiting}/lock`, /alice has locked it already/);
+    await late(carol, `${waiting}/lock`, /alice has locked it already/, 'Nothing was changed');
     expect((await carol.get(waiting)).text).not.toMatch(/>\s*Unlock\s*</);
     expect((await carol.post(`${waiting}/unlock`)).status).toBe(403);
     expect((await bob.post(`${waiting}/unlock`)).status).toBe(403);
@@ -425,8 +433,8 @@ describe('Who may see and do what on the pages', () => {
     await done(alice, `${waiting}/lock`);
     await done(root, `${waiting}/unlock`);
 
-    await late(alice, `${place('gone')}/queue-plan`, /There is no workspace gone any more/);
-    await late(alice, `${place('gone')}/lock`, /There is no workspace gone any more/);
+    await late(alice, `${place('gone')}/queue-plan`, /There is no workspace gone any more/, 'No plan was queued');
+    await late(alice, `${place('gone')}/lock`, /There is no workspace gone any more/, 'Nothing was changed');
 
     await done(alice, `${run('waiting')}/confirm`);
     await reach(runs.get('waiting') ?? '', 'applied');
@@ -437,8 +445,8 @@ describe('Who may see and do what on the pages', () => {
     await done(alice, `${run('waiting')}/comment`, { comment: 'Never too late.' });
     await late(alice, `${run('done')}/confirm`, /Nothing was done/);
     await done(alice, `${run('pending')}/discard`);
-    await late(alice, `${run('pending')}/discard`, /Nothing was done: .*Discarded/);
-    await late(alice, `${run('pending')}/confirm`, /Nothing was done: .*Discarded/);
+    await late(alice, `${run('pending')}/discard`, /Nothing was done: the run is in state Discarded \(by alice\)/);
+    await late(alice, `${run('pending')}/confirm`, /Nothing was done: the run is in state Discarded \(by alice\)/);
   });
 
   test('only an administrator forces a cancel, ten seconds after it was asked for', async () => {
@@ -649,6 +657,21 @@ describe('Who may see and do what on the pages', () => {
     expect((await known.post(`${place('waiting')}/queue-plan`, { message: 'by hand' })).status).toBe(303);
   });
 
+  test('while the App is suspended, a control says so', async () => {
+    const { github } = world;
+    const carol = await HttpVisitor.signIn(world, 'carol');
+    expect((await carol.get(foreign.path)).status).toBe(200);
+    const lost = github.loseDeliveries(({ event }) => event === 'installation');
+    github.suspend('umbrella');
+    const { status, text } = await carol.post(`${foreign.path}/queue-plan`);
+    expect(status).toBe(409);
+    expect(text).toContain('<h1>Nothing was changed</h1>');
+    expect(text).toContain('its GitHub App is suspended there.');
+    expect(text).toContain(`<a class="btn" href="${foreign.path}">`);
+    github.unsuspend('umbrella');
+    lost.stop();
+  });
+
   test('a pull request’s run is not confirmed while GitHub can’t be asked', async () => {
     const { github } = world;
     const other = await world.appliedRepository(
@@ -713,7 +736,7 @@ describe('Who may see and do what on the pages', () => {
     for (const path of ['/', run('done'), `${run('done')}/plan.txt`, place('done'), `${run('done')}/events`]) {
       const { status, text } = await alice.get(path);
       expect([path, status, text.includes(SECRET)]).toEqual([path, 503, false]);
-      expect(text).toContain('<main id="main"');
+      expect(text).toContain('<h1>Not now</h1>');
     }
     expect((await alice.post(`${run('done')}/comment`, { comment: 'x' })).status).toBe(503);
     expect((await alice.get('/auth/login')).status).toBe(302);

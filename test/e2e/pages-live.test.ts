@@ -122,6 +122,50 @@ suite(`Pages that stay open while runs go on (SIGNALBOX_TEST_SEED=${seed})`, () 
     for (const page of [before, during, after]) await page?.close();
   });
 
+  test('a tab that nobody looks at gives its connection back, and has everything when somebody does', async () => {
+    const stop = join(world.directory, 'nobody-looked');
+    const loop = `i=0; while [ ! -e ${stop} ] && [ $i -lt 20000 ]; do i=$((i+1)); echo "number $i of many"; sleep 0.05; done`;
+    const { run, path } = await push(command('talkative', loop));
+    const page = await alice.context.newPage();
+    await page.clock.install();
+    await page.goto(`${cutter.url}${path}`);
+    await state(page, 'Needs Confirmation');
+    await alice.goto(path);
+    await alice.press('Confirm & Apply');
+    await shows(page, 'apply', 'number 5 of many');
+
+    await look(page, false);
+    await page.clock.fastForward(5_000);
+    await world.github.until('the stream to end', () => cutter.streams === 0);
+    const seen = (await textOf(page, 'apply')) ?? '';
+    const last = seen.match(/number (\d+) of/g)?.length ?? 0;
+    await shows(alice.page, 'apply', `number ${last + 60} of many`);
+    expect(await textOf(page, 'apply')).toBe(seen);
+    await look(page, true);
+    await shows(page, 'apply', `number ${last + 60} of many`);
+
+    // A moment in another tab is no reason.
+    await look(page, false);
+    await look(page, true);
+    await page.clock.fastForward(5_000);
+    await shows(page, 'apply', `number ${last + 120} of many`);
+
+    await look(page, false);
+    await page.clock.fastForward(5_000);
+    await world.github.until('the stream to end', () => cutter.streams === 0);
+    await writeFile(stop, '');
+    await state(alice.page, 'Applied');
+    expect(await page.title()).toContain('Applying');
+    await page.clock.fastForward(60_000);
+    await page.waitForFunction(() => document.title.includes('Applied'), undefined, PATIENCE);
+    await world.github.until('the stream to end', () => cutter.streams === 0);
+    await look(page, true);
+    await shows(page, 'apply', 'Apply complete!');
+    expect(await textOf(page, 'apply')).toBe(await textOnRecord(run, 'apply'));
+    expect(await textOf(page, 'plan')).toBe(await textOnRecord(run, 'plan'));
+    await page.close();
+  });
+
   test('a plan that is made twice is shown as it was made last, and a form that came by itself works', async () => {
     const slow = await slowServer();
     const { run, path } = await push(`data "terraform_remote_state" "slow" {
@@ -192,6 +236,14 @@ async function shows(page: Page, stage: string, text: string): Promise<void> {
     [stage, text],
     PATIENCE,
   );
+}
+
+/** As when somebody goes to the tab, or to another one: in a browser without a window every tab counts as seen. */
+async function look(page: Page, seen: boolean): Promise<void> {
+  await page.evaluate((hidden) => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, !seen);
 }
 
 async function textOf(page: Page, stage: string): Promise<string | null> {

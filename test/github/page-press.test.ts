@@ -4,6 +4,7 @@ import type { Run } from '../../src/db/schema.js';
 import { button } from '../../src/github/check-run.js';
 import { pressOnPage } from '../../src/github/page-press.js';
 import { queuePlan } from '../../src/github/queue-plan.js';
+import { AppRefused } from '../../src/github/repository-scope.js';
 import type { Move } from '../../src/runs/controls.js';
 import { createRun } from '../../src/runs/create.js';
 import { transition } from '../../src/runs/transition.js';
@@ -143,3 +144,29 @@ test('the page and the button at once: confirmed or discarded, never both, each 
     if (isConfirmed) await world.db.transaction().execute((tx) => transition(tx, ended, 'canceled', {}));
   }
 }, 180_000);
+
+test('while the App is suspended, or when it was uninstalled, and nobody heard of it yet, that is said', async () => {
+  const { run } = await differing();
+  const workspace = run.workspace_id;
+  const queue = () => queuePlan(world.services, { workspace, actor: 'alice', message: '' });
+  const lost = world.github.loseDeliveries(({ event }) => event === 'installation');
+  world.github.suspend('acme');
+  const refused = async (message: RegExp) => {
+    for (const wanted of [queue, () => press(run, 'confirm')]) {
+      const error = await wanted().catch((error: unknown) => error);
+      expect(error).toBeInstanceOf(AppRefused);
+      expect((error as AppRefused).message).toMatch(message);
+    }
+  };
+  await refused(/^Signalbox can't act on acme\/infra now: its GitHub App is suspended there\.$/);
+  world.github.unsuspend('acme');
+  const forbidden = world.github.misbehave({ route: /^GET .*\/pulls/, how: { status: 403, message: 'Not allowed' } });
+  await expect(press(run, 'confirm')).rejects.toThrow(
+    /^Signalbox can't act on acme\/infra now: GitHub says “Not allowed/,
+  );
+  forbidden.stop();
+  world.github.uninstall('acme');
+  await refused(/: its GitHub App was uninstalled there\.$/);
+  lost.stop();
+  expect(await world.present(run)).toMatchObject({ state: 'needs_confirmation', confirmed_by: null });
+});

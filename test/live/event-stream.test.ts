@@ -261,6 +261,60 @@ test('whose right is taken away is cut off, and does not get in again', async ()
   expect(viewer.texts.plan.text).toBe('');
 });
 
+test.each([
+  ['refuses', () => Promise.reject(new Error('GitHub is away'))],
+  ['says nothing', () => new Promise<never>(() => undefined)],
+])(
+  'while whoever is asked %s, a viewer goes on for a minute since GitHub was asked, not since it was heard',
+  async (_, away) => {
+    const server = await start();
+    const run = await world.in('planning');
+    server.age = 54_000;
+    const viewer = viewerOf(server, run);
+    const connected = viewer.connect();
+    await until(() => viewer.status === 200);
+    server.access = away;
+    await sleep(300);
+    expect(server.streams.size).toBe(1);
+    await connected;
+    expect(server.streams.size).toBe(0);
+  },
+);
+
+test('a right that is taken away while one question hangs is gone with the answer to the next', async () => {
+  const server = await start({ patienceMs: 300 });
+  const run = await world.in('planning');
+  const viewer = viewerOf(server, run);
+  const connected = viewer.connect();
+  await until(() => viewer.status === 200);
+  const asked: (() => Promise<Access | undefined>)[] = [() => new Promise(() => undefined)];
+  server.access = async () => (asked.shift() ?? (async () => undefined))();
+  await connected;
+  expect(asked).toEqual([]);
+  const other = viewerOf(server, run);
+  server.access = () => new Promise(() => undefined);
+  await other.connect();
+  expect(other.status).toBe(503);
+});
+
+test('what the record does not answer is asked again, and what hangs in a rendering is rendered again', async () => {
+  const rendering: Promise<Record<string, string>>[] = [new Promise(() => undefined)];
+  const server = await start({
+    patienceMs: 300,
+    render: async () => rendering.shift() ?? { status: 'Planning' },
+  });
+  const run = await world.in('planning');
+  const viewer = viewerOf(server, run);
+  void viewer.connect();
+  await until(() => viewer.regions.status === 'Planning');
+  await world.db.transaction().execute(async (tx) => {
+    await sql`lock table outputs in access exclusive mode`.execute(tx);
+    const before = server.queries;
+    await until(() => server.queries >= before + 3);
+  });
+  viewer.cut();
+});
+
 test('a position that is none is refused; so is one stream too many', async () => {
   const server = await start({ maxPerSession: 3 });
   const run = await world.in('planning');

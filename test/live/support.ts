@@ -23,6 +23,7 @@ export interface Options {
   maxPerSession?: number;
   lookMs?: number;
   tickMs?: number;
+  patienceMs?: number;
   port?: number;
 }
 
@@ -32,6 +33,8 @@ export class LiveServer {
   renders = 0;
   port = 0;
   access: () => Promise<Access | undefined>;
+  /** How long ago GitHub was asked for what is answered, in ms. */
+  age = 0;
   streams!: EventStreams;
   live!: LiveRuns;
   #server!: Server;
@@ -50,6 +53,7 @@ export class LiveServer {
 
   async #listen(): Promise<void> {
     const { url, render = async () => ({}), lookMs = 300, tickMs = 100, maxPerSession, port } = this.options;
+    const patience = this.options.patienceMs === undefined ? {} : { patienceMs: this.options.patienceMs };
     const pool = createPool({ connectionString: url, max: 4, onError: () => undefined });
     this.#db = createDb(pool);
     pool.on('acquire', () => {
@@ -57,8 +61,8 @@ export class LiveServer {
     });
     this.#notifications = new Notifications(url, () => undefined);
     await this.#notifications.start();
-    this.live = new LiveRuns({ db: this.#db, notifications: this.#notifications, lookMs });
-    this.streams = new EventStreams({ live: this.live, tickMs, ...(maxPerSession && { maxPerSession }) });
+    this.live = new LiveRuns({ db: this.#db, notifications: this.#notifications, lookMs, ...patience });
+    this.streams = new EventStreams({ live: this.live, tickMs, ...patience, ...(maxPerSession && { maxPerSession }) });
     const counted: RenderRegions = (access) => {
       this.renders += 1;
       return render(access);
@@ -71,7 +75,11 @@ export class LiveServer {
         run,
         from: request.headers.get('last-event-id') ?? url.searchParams.get('from') ?? undefined,
         session: url.searchParams.get('session') ?? 's',
-        access: () => this.access(),
+        access: async () => {
+          const asked = performance.now() - this.age;
+          const access = await this.access();
+          return access && { access, asked };
+        },
         render: counted,
       });
     };

@@ -90,6 +90,18 @@ describe('What a person may do on a repository', () => {
     expect(world.asked(REPOSITORY) - before).toBe(3);
   });
 
+  test('comes with when GitHub was asked, also where it is remembered', async () => {
+    const { session } = await world.signedIn('alice');
+    const remembering = world.process({ memory: 10_000 });
+    const before = performance.now();
+    const first = await remembering.knownAccess(session, world.known());
+    const after = performance.now();
+    expect(first).toEqual({ access: 'write', asked: expect.any(Number) });
+    expect(first?.asked).toBeGreaterThanOrEqual(before);
+    expect(first?.asked).toBeLessThan(after);
+    expect(await remembering.knownAccess(session, world.known())).toEqual(first);
+  });
+
   test('ends in that time when it is taken away', async () => {
     const { session } = await world.signedIn('alice');
     expect(await world.signIn.accessTo(session, world.known())).toBe('write');

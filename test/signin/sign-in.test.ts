@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { sql } from 'kysely';
+import type { Browser } from './browser.js';
 import { SignInWorld } from './world.js';
 
 let world: SignInWorld;
@@ -138,23 +139,54 @@ describe('Nobody is signed in', () => {
     expect(await refusal(await browser.go(back))).toMatch(unknown);
     const thief = world.browser();
     for (const [name, value] of kept) thief.cookies.set(name, value);
-    expect(await refusal(await thief.go(back))).toMatch(/^403 .*was used before/);
+    const exchanges = world.asked('POST /login/oauth/access_token');
+    expect(await refusal(await thief.go(back))).toMatch(unknown);
+    expect(world.asked('POST /login/oauth/access_token')).toBe(exchanges);
+    // What another process doesn't know of, GitHub does.
+    const there = await world
+      .process()
+      .finish(new URL(back).searchParams, [...kept].map((pair) => pair.join('=')).join(';'));
+    expect(there).toMatchObject({ signedIn: false, problem: expect.stringContaining('was used before') });
   });
 
   test('twice with one state, though GitHub gave another code for it', async () => {
     const browser = world.browser();
     const { location, cookie } = await world.signIn.begin('/');
-    const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(cookie[0] ?? '') ?? [];
-    for (const outcome of [/^303/, unknown]) {
-      browser.cookies.set(name, value);
+    const [attempt] = (cookie[0] ?? '').split(';');
+    const processes = [world.process(), world.process()];
+    for (const signedIn of [true, false]) {
       const github = await browser.go(location);
-      const answer = await browser.go(github.headers.get('location') ?? '');
-      expect(`${answer.status} ${await answer.text()}`).toMatch(outcome);
+      const { searchParams } = new URL(github.headers.get('location') ?? '');
+      expect(await processes[signedIn ? 0 : 1]?.finish(searchParams, attempt)).toMatchObject({ signedIn });
     }
     // The token that came with the second code is given back.
     await world.github.until('the token to be given back', () =>
       world.github.requests.some(({ route, status }) => route.startsWith('DELETE /applications') && status === 204),
     );
+  });
+
+  test('by asking GitHub again and again for one attempt, or for many at once', async () => {
+    const slow = world.github.misbehave({ route: 'POST /login/oauth/access_token', how: { delay: 500 } });
+    const browser = world.browser();
+    const back = new URL(await browser.toGitHub());
+    back.searchParams.set('code', 'made-up');
+    const statuses = async (answers: Promise<Response>[]) => (await Promise.all(answers)).map(({ status }) => status);
+    expect(await statuses(Array.from({ length: 10 }, () => browser.go(back.href)))).toEqual(Array(10).fill(403));
+    expect(slow.met).toBe(1);
+
+    const begun: { browser: Browser; back: string }[] = [];
+    for (let n = 0; n < 25; n += 1) {
+      const browser = world.browser();
+      begun.push({ browser, back: await browser.toGitHub() });
+    }
+    const answers = begun.map(async (one) => ({ ...one, answer: await one.browser.go(one.back) }));
+    const refused = (await Promise.all(answers)).filter(({ answer }) => answer.status !== 303);
+    expect(refused).toHaveLength(7);
+    for (const { browser, back, answer } of refused) {
+      expect(`${answer.status} ${await answer.text()}`).toMatch(/^503 .*Too many people are signing in/);
+      expect((await browser.go(back)).status).toBe(303);
+    }
+    slow.stop();
   });
 
   test('with a code that was asked for without our challenge', async () => {

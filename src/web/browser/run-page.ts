@@ -7,6 +7,10 @@ import { OutputSearch } from './search.js';
 const AGAIN_MS = 5_000;
 /** A shorter break isn't worth a word, in ms. */
 const BREAK_MS = 2_000;
+/** A tab that nobody looks at keeps its connection for so long, in ms: over HTTP/1.1 a browser has six for a host. */
+const LEAVE_MS = 5_000;
+/** How often such a tab looks what its title should be, in ms. */
+const GLANCE_MS = 60_000;
 
 const sections = [...document.querySelectorAll<HTMLElement>('.Output[data-run]')];
 const outputs = new Map<string, OutputView>();
@@ -22,6 +26,9 @@ let position = sections.map(({ dataset }) => dataset.position).findLast((known) 
 let source: EventSource | undefined;
 let ended = false;
 let timer: ReturnType<typeof setTimeout> | undefined;
+/** Nobody looks at the tab, which has given its connection back. */
+let left = false;
+let leaving: ReturnType<typeof setTimeout> | undefined;
 
 const csrf = document.querySelector<HTMLInputElement>('input[name=csrf]')?.value ?? '';
 const notice = document.createElement('p');
@@ -33,6 +40,8 @@ if (run !== undefined) {
   fetchAttributes();
   followLinks();
   connect();
+  document.addEventListener('visibilitychange', followAttention);
+  followAttention();
   // A page that is kept for the back button has no connection.
   addEventListener('pagehide', () => source?.close());
   addEventListener('pageshow', (event) => {
@@ -72,6 +81,8 @@ function connect(): void {
     document.title = title ?? document.title;
     outputs.get('plan')?.runs(state === 'planning');
     outputs.get('apply')?.runs(state === 'applying');
+    // It was a glance, and the title is right now.
+    if (left) leave();
   });
   source.addEventListener('end', () => {
     ended = true;
@@ -79,6 +90,26 @@ function connect(): void {
     source?.close();
     say(undefined);
   });
+}
+
+function followAttention(): void {
+  clearTimeout(leaving);
+  if (document.hidden) {
+    leaving = setTimeout(leave, LEAVE_MS);
+  } else if (left) {
+    left = false;
+    if (!ended) connect();
+  }
+}
+
+/** What comes meanwhile is asked for later, from the position that the page has. A glance ends here, too. */
+function leave(): void {
+  if (ended) return;
+  left = true;
+  stopWaiting();
+  source?.close();
+  clearTimeout(leaving);
+  leaving = setTimeout(connect, GLANCE_MS);
 }
 
 function stopWaiting(): void {

@@ -21,7 +21,8 @@ export function RunStatus({ shown, title }: { shown: ShownRun; title: string }) 
 }
 
 /** What the state means for this run. */
-export function statusSentence({ run, timeline, explanation }: ShownRun): string {
+export function statusSentence(shown: ShownRun): string {
+  const { run, timeline, explanation } = shown;
   const plan = run.plan_summary;
   switch (run.state) {
     case 'pending':
@@ -30,7 +31,7 @@ export function statusSentence({ run, timeline, explanation }: ShownRun): string
       if (run.worker_id === null) return 'Nothing was changed. It is planned again as soon as a worker is free.';
       return canceling(run) ?? 'Terraform is working out what would change.';
     case 'planned':
-      return `${changes(plan)}: nothing was applied, this is what applying would do.`;
+      return `${changes(plan)}: nothing was applied, this is what applying would do.${wayOn(shown)}`;
     case 'no_changes':
       return 'The infrastructure is what the configuration says: there is nothing to apply.';
     case 'needs_confirmation':
@@ -51,6 +52,13 @@ export function statusSentence({ run, timeline, explanation }: ShownRun): string
     case 'canceled':
       return ending(run, timeline);
   }
+}
+
+/** How a pull request's plan is applied: as long as it is the one that would be. */
+function wayOn({ run, workspace, pullRequest, appliedAs, newest }: ShownRun): string {
+  if (pullRequest?.state !== 'open' || pullRequest.head_sha !== run.commit_sha) return '';
+  if (newest !== run.id || appliedAs !== undefined || workspace.removed_at !== null) return '';
+  return ` To apply it, comment “apply ${cut(workspace.name, 100)}” on #${pullRequest.number}, or press Apply on its check run.`;
 }
 
 function changes(plan: ShownRun['run']['plan_summary']): string {

@@ -10,13 +10,14 @@ import { Layout } from './layout.js';
 import { ListFilter } from './list-filter.js';
 import type { PageContext } from './page-context.js';
 import { Pager } from './pager.js';
-import { ActionForm, Blank, type Notice, NoticeBanner } from './parts.js';
+import { ActionForm, Banner, Blank, type Notice, NoticeBanner } from './parts.js';
 import { QueueWords } from './queue-explanation.js';
 import { runTitle } from './run-cause.js';
 import { RunList } from './run-list.js';
 import type { ListedRun, Listing, RepositoryName } from './shown-run.js';
 import { StateWord, stateMark } from './state.js';
 import { type ListedStateVersion, StateVersionList } from './state-version-list.js';
+import { Time } from './time.js';
 import { LockBanner, LockForm } from './workspace-lock.js';
 
 /** One setting, and where it comes from. */
@@ -84,6 +85,7 @@ export function WorkspacePage(props: WorkspacePageProps) {
           <Tools {...props} address={address} />
         </div>
         <NoticeBanner notice={props.notice} />
+        <RemovedBanner workspace={workspace} page={page} />
         <LockBanner {...props} address={address} />
         <div class="run-columns">
           <div class="run-main">
@@ -108,6 +110,8 @@ export function WorkspacePage(props: WorkspacePageProps) {
                       Try other words, or <a href={`${address}#runs`}>see all runs</a>.
                     </p>
                   </Blank>
+                ) : workspace.removed_at !== null ? (
+                  <Blank icon="play" title="There were no runs" />
                 ) : (
                   <Blank icon="play" title="No runs yet">
                     <p>
@@ -123,7 +127,7 @@ export function WorkspacePage(props: WorkspacePageProps) {
           <div class="run-side">
             <Settings {...props} />
             <StateVersions {...props} versions={stateVersions} />
-            <LockForm {...props} address={address} />
+            {workspace.removed_at === null && <LockForm {...props} address={address} />}
           </div>
         </div>
       </div>
@@ -131,8 +135,21 @@ export function WorkspacePage(props: WorkspacePageProps) {
   );
 }
 
-/** The three that are always there. */
-function Tools({ page, access, latestCompleted, address }: WorkspacePageProps & { address: string }) {
+/** Its page is kept for those who ask what became of it. */
+function RemovedBanner({ workspace: { removed_at: at }, page }: Pick<WorkspacePageProps, 'workspace' | 'page'>) {
+  if (at === null) return null;
+  return (
+    <Banner tone="attention" icon="alert">
+      <p>
+        It was removed from the configuration <Time at={at} now={page.now} />: nothing is planned or applied in it any
+        more. Its runs and its state versions are still here.
+      </p>
+    </Banner>
+  );
+}
+
+/** The three that are always there, the last for whoever may press it. */
+function Tools({ page, access, workspace, latestCompleted, address }: WorkspacePageProps & { address: string }) {
   return (
     <div class="tools">
       <a class="btn" href={`${address}#runs`}>
@@ -145,7 +162,7 @@ function Tools({ page, access, latestCompleted, address }: WorkspacePageProps & 
           Latest Run
         </a>
       )}
-      {access !== 'read' && (
+      {access !== 'read' && workspace.removed_at === null && (
         <ActionForm page={page} action={`${address}/queue-plan`} name="joined">
           <input
             name="message"

@@ -15,7 +15,9 @@ export class Problem extends Error {
     readonly status: ProblemStatus,
     /** A sentence; undefined: what such a problem is in general. */
     readonly detail?: string,
-    readonly back?: { href: string; text: string },
+    readonly back?: { href: string; text: string } | undefined,
+    /** Undefined: what such a problem is called. */
+    readonly title?: string,
   ) {
     super(detail ?? String(status));
   }
@@ -57,7 +59,8 @@ export async function answerPieces(c: Context, pieces: AsyncGenerator<string, vo
 
 export function answerProblem(c: Context, services: PageServices, problem: Problem) {
   const session = c.get('session') as Session | undefined;
-  const { status, detail, back } = problem;
-  const page = <ProblemPage page={pageContext(services, session)} status={status} detail={detail} back={back} />;
+  const { status, title, detail, back } = problem;
+  const context = pageContext(services, session);
+  const page = <ProblemPage page={context} status={status} title={title} detail={detail} back={back} />;
   return answer(c, page, status);
 }

@@ -1,7 +1,8 @@
 import { type Context, Hono } from 'hono';
 import { isLoopback } from '../../signin/cookies.js';
-import { GitHubAway, type SignIn } from '../../signin/sign-in.js';
+import { GitHubAway, type SignIn, TooManySignIns } from '../../signin/sign-in.js';
 import { checkForm, formLimit, sameOrigin } from '../forgery.js';
+import { only } from './methods.js';
 
 /** A page that says one thing, and where to go from it. */
 export interface Problem {
@@ -39,6 +40,7 @@ export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions
     setCookies(c, cookie);
     return c.redirect(location);
   });
+  app.all('/auth/login', only('GET'));
 
   app.get('/auth/callback', async (c) => {
     try {
@@ -47,11 +49,16 @@ export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions
       if (result.signedIn) return c.redirect(result.returnTo, 303);
       return problemPage(c, { status: 403, title: 'You are not signed in', text: result.problem, action: AGAIN });
     } catch (error) {
+      if (error instanceof TooManySignIns) {
+        const text = `${error.message} Try again in a moment.`;
+        return problemPage(c, { status: 503, title: 'Not now', text, action: AGAIN });
+      }
       if (!(error instanceof GitHubAway)) throw error;
       const text = `${error.message} Nobody can sign in until it does; try again in a moment.`;
       return problemPage(c, { status: 503, title: 'GitHub is away', text, action: AGAIN });
     }
   });
+  app.all('/auth/callback', only('GET'));
 
   app.post('/auth/sign-out', formLimit, async (c) => {
     const session = await signIn.sessionOf(c.req.header('cookie'));
@@ -67,11 +74,13 @@ export function authRoutes({ signIn, publicUrl, problemPage }: AuthRoutesOptions
     if (session) c.header('Set-Cookie', await signIn.end(session));
     return c.redirect('/auth/signed-out', 303);
   });
+  app.all('/auth/sign-out', only('POST'));
 
   // Not `/`, from where somebody who isn't signed in may be sent to GitHub, which signs them in at once.
   app.get('/auth/signed-out', (c) =>
     problemPage(c, { status: 200, title: 'You are signed out', text: 'Of Signalbox, not of GitHub.', action: AGAIN }),
   );
+  app.all('/auth/signed-out', only('GET'));
   return app;
 }
 

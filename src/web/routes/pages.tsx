@@ -2,6 +2,7 @@ import { Hono } from 'hono';
 import { secureHeaders } from 'hono/secure-headers';
 import { BadCursor } from '../../db/listing.js';
 import { isPassing } from '../../github/failures.js';
+import { AppRefused } from '../../github/repository-scope.js';
 import { SaidTooMuch } from '../../runs/said.js';
 import { GitHubAway, SessionOver } from '../../signin/sign-in.js';
 import { assetRoutes } from '../assets.js';
@@ -73,7 +74,12 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     if (error instanceof Problem) return answerProblem(c, services, error);
     if (error instanceof FormTooLarge) return answerProblem(c, services, new Problem(413));
     if (error instanceof BadCursor) return answerProblem(c, services, new Problem(400, error.message));
-    if (error instanceof SaidTooMuch) return answerProblem(c, services, new Problem(400, error.message));
+    if (error instanceof SaidTooMuch) {
+      return answerProblem(c, services, new Problem(400, error.message, pageOf(c.req), 'That is too long'));
+    }
+    if (error instanceof AppRefused) {
+      return answerProblem(c, services, new Problem(409, error.message, pageOf(c.req), 'Nothing was changed'));
+    }
     if (error instanceof GitHubAway) return answerProblem(c, services, new Problem(503));
     if (error instanceof SessionOver) {
       return answer(c, <SignInPage page={pageContext(services, undefined)} returnTo={returnTo(c.req)} />, 401);
@@ -81,12 +87,17 @@ export function createPages(services: PageServices): Hono<PagesEnv> {
     if (isPassing(error)) {
       const detail =
         'Something that this page needs doesn’t answer: the database, GitHub or git. Try again in a moment.';
-      return answerProblem(c, services, new Problem(503, detail));
+      return answerProblem(c, services, new Problem(503, detail, undefined, 'Not now'));
     }
     services.log.error({ err: error, path: c.req.path }, 'A page could not be shown');
     return answerProblem(c, services, new Problem(500));
   });
   return app;
+}
+
+/** The page that a control is on: its form goes to an address right below. */
+function pageOf({ path }: { path: string }): { href: string; text: string } {
+  return { href: path.slice(0, path.lastIndexOf('/')), text: 'Back' };
 }
 
 /** Where to go after signing in: a form that was sent meanwhile isn't sent again. */

@@ -6,7 +6,7 @@ import { addComment } from '../../runs/comments.js';
 import { type Control, type Move, mayUse } from '../../runs/controls.js';
 import { commitNoted } from '../../runs/noted.js';
 import { findRunAndRepository } from '../../runs/store.js';
-import type { Access } from '../../signin/access.js';
+import type { KnownAccess } from '../../signin/access.js';
 import type { Session } from '../../signin/session.js';
 import { SessionOver } from '../../signin/sign-in.js';
 import { checkForm, formLimit } from '../forgery.js';
@@ -17,7 +17,7 @@ import { answer, answerPieces, Problem, pageContext } from './answer.js';
 import { only } from './methods.js';
 import { noticeOf } from './notices.js';
 import { renderRegions, renderRun } from './run-view.js';
-import { accessTo, seenRun } from './seen.js';
+import { seenRun } from './seen.js';
 import type { PageServices, PagesEnv } from './services.js';
 
 type PagesContext = Context<PagesEnv>;
@@ -118,12 +118,12 @@ async function presentAccess(
   { id }: Session,
   cookies: string | undefined,
   run: string,
-): Promise<Access | undefined> {
+): Promise<KnownAccess | undefined> {
   const session = await services.signIn?.sessionOf(cookies);
   const found = await findRunAndRepository(services.db, run);
-  if (session?.id !== id || !found) return undefined;
+  if (session?.id !== id || !found || found.repository.removed_at !== null) return undefined;
   try {
-    return await accessTo(services, session, found.repository);
+    return await services.signIn?.knownAccess(session, found.repository);
   } catch (error) {
     if (error instanceof SessionOver) return undefined;
     throw error;

@@ -24,6 +24,8 @@ export interface PageServices {
   plans: ShownPlans;
   /** For asking GitHub in the name of the App, which a control may have to. */
   github: Services;
+  /** Where on GitHub the App is installed. Undefined: GitHub doesn't say. */
+  installUrl: () => Promise<string | undefined>;
 }
 
 /** What the routes of a person who is signed in find in their context. */

@@ -39,9 +39,11 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
     const seen = [...((await services.signIn?.repositoriesOf(session))?.keys() ?? [])];
     const { q, repository, before, after, did, ...query } = c.req.query();
     const filter = { q, repository, state: stateIn(query.state) };
-    const [listing, repositories] = await Promise.all([
+    const installed = seen.length > 0;
+    const [listing, repositories, installUrl] = await Promise.all([
       listWorkspaces(db, { ...filter, repositories: seen, search: q, before, after }),
       repositoriesWithWorkspaces(db, seen),
+      installed ? undefined : services.installUrl(),
     ]);
     return answer(
       c,
@@ -50,7 +52,8 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
         listing={listing}
         filter={filter}
         repositories={repositories}
-        installed={seen.length > 0}
+        installed={installed}
+        installUrl={installUrl}
         notice={noticeOf(did)}
       />,
     );
@@ -121,7 +124,7 @@ export function workspaceRoutes(services: PageServices): Hono<PagesEnv> {
     const { workspace, form, back } = await formFor(c, services);
     const { login: actor } = c.get('session');
     const queued = await queuePlan(services.github, { workspace: workspace.id, actor, message: form.message ?? '' });
-    if (!queued.queued) throw new Problem(409, queued.reason, back);
+    if (!queued.queued) throw new Problem(409, queued.reason, back, 'No plan was queued');
     return c.redirect(`${runPath(queued.run.id)}?did=queue-plan`, 303);
   });
   app.all(`${WORKSPACE}/queue-plan`, only('POST'));
@@ -180,7 +183,7 @@ async function formFor(
 }
 
 function afterLock(c: PagesContext, back: Back, did: 'lock' | 'unlock', result: LockResult): Response {
-  if (!result.done) throw new Problem(409, result.reason, back);
+  if (!result.done) throw new Problem(409, result.reason, back, 'Nothing was changed');
   return c.redirect(`${back.href}?did=${did}`, 303);
 }
 

@@ -93,6 +93,19 @@ describe('the page of a workspace', () => {
     expect(textsOf(text, 'button')).toEqual(['Sign out', 'Filter']);
   });
 
+  it('says that it was removed, and offers nothing that would be refused', () => {
+    const removed = { removed_at: new Date('2026-11-21T09:05:00Z'), locked_at: NOW, locked_by: 'alice' };
+    const none = { rows: [], newer: undefined, older: undefined };
+    const text = String(WorkspacePage(workspacePage({ workspace: workspace(removed), mayUnlock: true, runs: none })));
+    expect(textOf(text)).toContain('It was removed from the configuration 3 days ago : nothing is planned');
+    expect(textOf(text)).toContain('There were no runs');
+    expect(formOf(text, 'Queue Plan')).toBeUndefined();
+    expect(formOf(text, 'Unlock')).toBeDefined();
+    const unlocked = String(WorkspacePage(workspacePage({ workspace: workspace({ removed_at: NOW }) })));
+    expect(formOf(unlocked, 'Lock')).toBeUndefined();
+    expect(textOf(String(WorkspacePage(workspacePage())))).not.toContain('It was removed');
+  });
+
   it('says where each setting comes from', () => {
     const settings = part(String(WorkspacePage(workspacePage())), 'settings-title', 'state-versions');
     expect(textOf(settings)).toContain('directory infra/network signalbox.yml:3');

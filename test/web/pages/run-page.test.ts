@@ -1,9 +1,22 @@
 import { controlsOf } from '../../../src/runs/controls.js';
 import { isFinal } from '../../../src/runs/machine.js';
 import { RunPage, type RunPageProps, regions, runPageTitle } from '../../../src/web/pages/run-page.js';
+import type { ShownRun } from '../../../src/web/pages/shown-run.js';
 import { RUN_STATES } from '../../../src/web/pages/state.js';
-import { event, planSummary } from '../../reports/examples.js';
-import { attribute, HOSTILE, NOW, page, plan, resource, runPage, shown, summary, timeline } from './examples.js';
+import { event, planSummary, pullRequest } from '../../reports/examples.js';
+import {
+  attribute,
+  HOSTILE,
+  NOW,
+  page,
+  plan,
+  resource,
+  runPage,
+  shown,
+  summary,
+  timeline,
+  workspace,
+} from './examples.js';
 import { formOf, part, textOf, textsOf } from './html.js';
 
 const html = (overrides: Partial<RunPageProps> = {}) => String(RunPage(runPage(overrides)));
@@ -21,6 +34,23 @@ describe('the run page', () => {
     const props = runPage({ shown: shown({ state, ended_at: isFinal(state) ? NOW : null }) });
     expect(region('status', props)).toContain('<svg');
     expect(runPageTitle(props.shown)).toMatch(/^[●◆✕○✓] [A-Z][A-Za-z ]+ · network · acme\/infra$/);
+  });
+
+  it('says how a pull request’s plan is applied, as long as it is the one that would be', () => {
+    const { run } = shown({ state: 'planned', speculative: true, pull_request: 42 });
+    const open = { newest: run.id, pullRequest: pullRequest({ number: 42, head_sha: run.commit_sha }) };
+    const status = (more: Partial<ShownRun>) => textOf(region('status', { shown: shown(run, { ...open, ...more }) }));
+    expect(status({})).toContain('To apply it, comment “apply network” on #42, or press Apply on its check run.');
+    for (const more of [
+      { newest: 'run-newer' },
+      { appliedAs: 'run-applied' },
+      { pullRequest: undefined },
+      { pullRequest: pullRequest({ head_sha: 'f'.repeat(40) }) },
+      { pullRequest: pullRequest({ head_sha: run.commit_sha, state: 'closed' }) },
+      { workspace: workspace({ removed_at: NOW }) },
+    ]) {
+      expect(status(more)).toMatch(/this is what applying would do\.$/);
+    }
   });
 
   it('has one first heading, and each region by its id', () => {
