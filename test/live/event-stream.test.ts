@@ -52,11 +52,12 @@ test('what was shown before the end is shown as it is after it, before the viewe
   const viewer = viewerOf(server, run);
   const connected = viewer.connect();
   await until(() => viewer.regions.status === 'Planning');
-  await finishRun(world.db, run);
-  status = 'Plan Errored';
   const log = logOf(world.db, run);
   log.append('last words');
   await log.end();
+  await until(() => viewer.texts.plan.text === 'last words');
+  status = 'Plan Errored';
+  await finishRun(world.db, run);
   await connected;
   expect(viewer.events.map(({ event, data }) => [event, data.regions ?? data.text])).toEqual([
     ['run', { status: 'Planning', facts: 'the same' }],
