@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { sql } from 'kysely';
+import { wakeUp } from '../../src/db/notifications.js';
 import type { Access } from '../../src/signin/access.js';
 import { Gate, until } from '../queue/support.js';
 import { RunsWorld } from '../runs/world.js';
@@ -53,15 +54,17 @@ test('what was shown before the end is shown as it is after it, before the viewe
   const connected = viewer.connect();
   await until(() => viewer.regions.status === 'Planning');
   const log = logOf(world.db, run);
-  log.append('last words');
+  log.append('last words\n');
   await log.end();
-  await until(() => viewer.texts.plan.text === 'last words');
+  await until(() => viewer.texts.plan.text === 'last words\n');
   status = 'Plan Errored';
   await finishRun(world.db, run);
+  // The end is seen by whoever reads, before the wake-up that tells of it.
+  await sql`select ${wakeUp('outputs', run.id)}`.execute(world.db);
   await connected;
   expect(viewer.events.map(({ event, data }) => [event, data.regions ?? data.text])).toEqual([
     ['run', { status: 'Planning', facts: 'the same' }],
-    ['output', 'last words'],
+    ['output', 'last words\n'],
     ['run', { status: 'Plan Errored' }],
     ['end', undefined],
   ]);
