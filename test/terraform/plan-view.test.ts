@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { apply } from '../../src/terraform/apply.js';
 import { init } from '../../src/terraform/init.js';
 import { plan } from '../../src/terraform/plan.js';
-import { type PlanView, viewPlan } from '../../src/terraform/plan-view.js';
+import { type PlanView, viewPlan, withMasked } from '../../src/terraform/plan-view.js';
 import { prepare, removeTemporaryDirectories, writeFiles } from './support.js';
 
 afterAll(removeTemporaryDirectories);
@@ -164,6 +164,40 @@ describe('what is sensitive', () => {
       ['password', 'sensitive'],
       ['url', '"https://u:***@h/"'],
     ]);
+  });
+
+  test('is hidden wherever it stands when it came with the plan, and the plan is read without it, too', () => {
+    const update = { actions: ['update'], before: { [SECRET]: 'a', n: 12345678 }, after: { [SECRET]: SECRET, n: 1 } };
+    const plan = {
+      resource_changes: [
+        {
+          address: `x.y[${JSON.stringify(SECRET)}]`,
+          previous_address: `x.z[${JSON.stringify(SECRET)}]`,
+          change: update,
+        },
+      ],
+      resource_drift: [{ address: 'x.update', change: { ...update, after: { update: { nested: `a ${SECRET}` } } } }],
+      output_changes: { o: { actions: ['create'], before: null, after: [SECRET], after_unknown: false } },
+    };
+    const json = JSON.stringify(plan);
+    const seen = viewPlan(withMasked(json, [SECRET, 'update', '12345678']));
+    expect(JSON.stringify(seen)).not.toContain('tr0ub4dor');
+    expect(seen.resources).toMatchObject([
+      {
+        address: 'x.y["***"]',
+        action: 'update',
+        movedFrom: 'x.z["***"]',
+        attributes: [
+          { path: 'n', before: { kind: 'sensitive' }, after: { text: '1' } },
+          { path: '["***"]', before: { text: '"a"' }, after: { kind: 'sensitive' } },
+        ],
+      },
+    ]);
+    expect(seen.outputs).toMatchObject([{ name: 'o', action: 'create', after: { text: '[\n  "***",\n]' } }]);
+    expect(viewPlan(json).resources[0]?.address).toContain('tr0ub4dor');
+    expect(JSON.parse(withMasked(json, [SECRET]))).toMatchObject(plan);
+    for (const odd of ['{}', '[]', ' {"a":1}\n'])
+      expect(JSON.parse(withMasked(odd, ['secret']))).toMatchObject(JSON.parse(odd));
   });
 
   /** A value of which marks make some part sensitive, made together. */
