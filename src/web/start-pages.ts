@@ -35,7 +35,7 @@ export async function startPages(options: {
   const live = new LiveRuns({ db, notifications });
   const streams = new EventStreams({
     live,
-    onError: (error) => log.error({ err: error }, 'An event stream broke'),
+    onError: (error, run) => log.warn({ err: error, run }, 'What an open page follows could not be read'),
   });
   const app = createPages({
     db,
@@ -47,7 +47,7 @@ export async function startPages(options: {
     signIn: client && new SignIn({ db, encryption, client, config, publicUrl, log }),
     assets: await loadAssets(),
     streams,
-    plans: new ShownPlans(db, encryption),
+    plans: new ShownPlans(db, encryption, (error, run) => log.error({ err: error, run }, 'A plan could not be shown')),
     github,
   });
   return {

@@ -23,6 +23,7 @@ export interface Options {
   maxPerSession?: number;
   lookMs?: number;
   tickMs?: number;
+  onError?: (error: Error, run: string) => void;
   port?: number;
 }
 
@@ -49,7 +50,7 @@ export class LiveServer {
   }
 
   async #listen(): Promise<void> {
-    const { url, render = async () => ({}), lookMs = 300, tickMs = 100, maxPerSession, port } = this.options;
+    const { url, render = async () => ({}), lookMs = 300, tickMs = 100, maxPerSession, onError, port } = this.options;
     const pool = createPool({ connectionString: url, max: 4, onError: () => undefined });
     this.#db = createDb(pool);
     pool.on('acquire', () => {
@@ -58,7 +59,12 @@ export class LiveServer {
     this.#notifications = new Notifications(url, () => undefined);
     await this.#notifications.start();
     this.live = new LiveRuns({ db: this.#db, notifications: this.#notifications, lookMs });
-    this.streams = new EventStreams({ live: this.live, tickMs, ...(maxPerSession && { maxPerSession }) });
+    this.streams = new EventStreams({
+      live: this.live,
+      tickMs,
+      ...(maxPerSession && { maxPerSession }),
+      ...(onError && { onError }),
+    });
     const counted: RenderRegions = (access) => {
       this.renders += 1;
       return render(access);
