@@ -46,7 +46,7 @@ export function RunPlan({ shown, plan, notShown }: RunPlanProps) {
   const { run } = shown;
   const missing = notShown ?? (run.plan_summary === null ? undefined : 'This plan is no longer kept: see its output.');
   return (
-    <section id="plan" class="run-plan" aria-label="Plan">
+    <section id="plan" class="run-plan" aria-label="Plan" data-attempt={run.attempt}>
       {run.differences && run.differences.length > 0 && <Differences differences={run.differences} />}
       {!plan && missing !== undefined && <p class="quiet">{missing}</p>}
       {plan && (
