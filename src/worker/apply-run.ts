@@ -6,6 +6,7 @@ import { failApply, finishApply, finishCanceled } from '../runs/outcome.js';
 import { reportsOf } from '../runs/transition.js';
 import { type ApplyResult, apply } from '../terraform/apply.js';
 import type { Progress } from '../terraform/progress.js';
+import type { Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { RunFailure } from './failure.js';
 import { endProcesses } from './left-behind.js';
@@ -36,7 +37,7 @@ const DONE_KEPT = 200;
 export async function applyRun(active: ActiveRun, planned: Prepared | undefined): Promise<Run> {
   const { run, worker } = active;
   const { prepared, adopt } = await getReady(active, planned);
-  const progress = new ProgressReporter(active);
+  const progress = new ProgressReporter(active, prepared.mask);
   try {
     if (!adopt) {
       active.throwIfStopped();
@@ -187,11 +188,13 @@ class ProgressReporter {
   readonly #active: ActiveRun;
   #latest: Progress | undefined;
   #aftermath: Pick<RunProgress, 'unsaved' | 'stateKept'> = {};
+  readonly #mask: Mask;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(active: ActiveRun) {
+  constructor(active: ActiveRun, mask: Mask) {
     this.#active = active;
+    this.#mask = mask;
   }
 
   report(progress: Progress): void {
@@ -216,7 +219,18 @@ class ProgressReporter {
     const latest = this.#latest;
     if (latest === undefined) return;
     const { planned: total, applied, failed, inFlight, done } = latest;
-    const known = { total, applied, failed, inFlight, done: done.slice(-DONE_KEPT), ...this.#aftermath };
+    const { unsaved, ...aftermath } = this.#aftermath;
+    // A key of `for_each` may be what RUN_ENV let in.
+    const shown = (addresses: readonly string[]) => addresses.map((address) => this.#mask.mask(address));
+    const known: RunProgress = {
+      total,
+      applied,
+      failed,
+      inFlight: shown(inFlight),
+      done: shown(done.slice(-DONE_KEPT)),
+      ...(unsaved && { unsaved: shown(unsaved) }),
+      ...aftermath,
+    };
     try {
       await worker.db.transaction().execute(async (tx) => {
         await tx
