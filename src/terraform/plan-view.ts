@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { createMask, isMaskable, type Mask } from '../variables/masking.js';
+import { createMask, createMaskInSteps, isMaskable, type Mask } from '../variables/masking.js';
 import { reasonText } from './action-reason.js';
 import {
   type AttributeView,
@@ -70,7 +70,7 @@ const MOST_ROWS = 200_000;
 /** Characters in the view. */
 const MOST_CHARACTERS = 16 * 1024 * 1024;
 /** Characters of what is sensitive: each is looked for in a dozen encodings. */
-const MOST_SECRET = 1024 * 1024;
+const MOST_SECRET = 512 * 1024;
 /** Of a longer text a piece is masked at a time, in characters: at worst 50 ms. */
 const MASKED_AT_ONCE = 64 * 1024;
 
@@ -281,7 +281,7 @@ function collectVariables({ variables, configuration }: Json, collect: (secret: 
  */
 function* hiding(view: PlanView, secrets: Set<string>, masked: string[]): Generator<void> {
   if (secrets.size === 0 && masked.length === 0) return;
-  const mask = createMask([...secrets, ...masked]);
+  const mask = yield* createMaskInSteps([...secrets, ...masked]);
   const names = createMask(masked);
   yield;
   for (const resource of [...view.resources, ...view.drift]) {
