@@ -24,7 +24,8 @@ export interface EventStreamsOptions {
   /** In ms; see the constants. */
   tickMs?: number;
   patienceMs?: number;
-  onError?: (error: Error) => void;
+  /** Something failed while a run was followed; of looks that fail one after the other, the first. */
+  onError?: (error: Error, run: string) => void;
 }
 
 const MAX_PER_SESSION = 20;
@@ -73,10 +74,13 @@ export class EventStreams {
     if (known === undefined) return refuse(404);
     const mine = [...this.#open].filter(({ session }) => session === request.session);
     if (mine.length >= maxPerSession) return refuse(429);
-    const onEnd = () => this.#open.delete(stream);
-    const stream = new EventStream({ ...request, access }, known, this.#options.live, from, onEnd);
+    const stream = new EventStream({ ...request, access }, known, from, {
+      live: this.#options.live,
+      onError: (error) => this.#options.onError?.(error, request.run),
+      onEnd: () => this.#open.delete(stream),
+    });
     this.#open.add(stream);
-    void stream.run().catch((error: Error) => this.#options.onError?.(error));
+    void stream.run();
     return new Response(stream.body, {
       headers: {
         'Content-Type': 'text/event-stream',
@@ -112,13 +116,18 @@ function refuse(status: keyof typeof refusals): Response {
   });
 }
 
+interface Surroundings {
+  live: LiveRuns;
+  onError: (error: Error) => void;
+  onEnd: () => void;
+}
+
 /** One viewer. It asks for what follows its position when the one before has been taken, so it can be slow at no cost. */
 class EventStream {
   readonly session: string;
   readonly body: ReadableStream<Uint8Array>;
   readonly #request: EventStreamRequest;
-  readonly #live: LiveRuns;
-  readonly #onEnd: () => void;
+  readonly #around: Surroundings;
   #access: Access;
   /** When GitHub was asked for that, by `performance.now()`. */
   #sureAt: number;
@@ -130,20 +139,13 @@ class EventStream {
   #asking = false;
   readonly #shown = new Map<string, string>();
 
-  constructor(
-    request: EventStreamRequest,
-    known: KnownAccess,
-    live: LiveRuns,
-    from: Position | undefined,
-    onEnd: () => void,
-  ) {
+  constructor(request: EventStreamRequest, known: KnownAccess, from: Position | undefined, around: Surroundings) {
     this.session = request.session;
     this.#request = request;
     this.#access = known.access;
     this.#sureAt = known.asked;
-    this.#live = live;
     this.#position = from;
-    this.#onEnd = onEnd;
+    this.#around = around;
     this.body = new ReadableStream({
       start: (controller) => {
         this.#controller = controller;
@@ -154,10 +156,12 @@ class EventStream {
   }
 
   async run(): Promise<void> {
-    const { run, leave } = this.#live.join(this.#request.run);
+    const { run, leave } = this.#around.live.join(this.#request.run);
     try {
       await this.#send(RETRY);
       await this.#follow(run);
+    } catch (error) {
+      this.#around.onError(error as Error);
     } finally {
       leave();
       this.end();
@@ -167,6 +171,7 @@ class EventStream {
   async #follow(run: WatchedRun): Promise<void> {
     let shownVersion = -1;
     let shownAccess: Access | undefined;
+    let failing = false;
     while (!this.#ended) {
       const version = run.version;
       try {
@@ -182,11 +187,14 @@ class EventStream {
           shownAccess = access;
           await this.#showRegions(run, access);
         } else if (page.texts.length === 0) {
+          failing = false;
           if (page.final) return void (await this.#send(END));
           await run.changeSince(version);
         }
-      } catch {
-        // The record is away. All there is to do is to look again, with everybody else.
+      } catch (error) {
+        // The record is away, most likely. All there is to do is to look again, with everybody else.
+        if (!failing) this.#around.onError(error as Error);
+        failing = true;
         shownVersion = -1;
         await run.changeSince(run.version);
       }
@@ -233,7 +241,7 @@ class EventStream {
   end(): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#onEnd();
+    this.#around.onEnd();
     this.#onPull();
     try {
       this.#controller?.close();

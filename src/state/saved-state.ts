@@ -14,7 +14,8 @@ export class SavedState {
 
   /**
    * Addresses that Terraform said were done, or had begun, and of which the newest state on record knows nothing. What was
-   * destroyed is among them as well: an address doesn't tell. A state that can't be read counts as empty.
+   * destroyed is among them as well: an address doesn't tell; so is one whose key is masked on record, since it can't be looked up. A state that can't be read
+   * counts as empty.
    */
   async unsaved(db: Db | Tx, { workspace_id, progress }: Pick<Run, 'workspace_id' | 'progress'>): Promise<string[]> {
     const versions = new StateVersions(db as Db, this.#encryption);

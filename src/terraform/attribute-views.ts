@@ -68,7 +68,7 @@ export function attributeViews(before: MarkedValue, after: MarkedValue, replaceP
     const fresh = viewOf(a, ka, depth);
     const change = isEqual ? 'same' : old === undefined ? 'add' : fresh === undefined ? 'remove' : 'change';
     views.push({
-      path: pathText(path),
+      path: isLong(path) ? TOO_LONG : pathText(path),
       change,
       ...(old && { before: old }),
       ...(fresh && { after: fresh }),
@@ -97,6 +97,14 @@ export function attributeViews(before: MarkedValue, after: MarkedValue, replaceP
 /** Most attributes are: the short way past them halves the cost of a large plan. */
 function isPlainlyEqual(b: MarkedValue, a: MarkedValue): boolean {
   return b.value === a.value && typeof b.value !== 'object' && b.sensitive === a.sensitive && !a.unknown;
+}
+
+const TOO_LONG = '(a path too long to be shown)';
+/** In characters. Else one long key would be there again for each of the thousands of values in it. */
+const LONGEST_PATH = 2_000;
+
+function isLong(path: readonly PathStep[]): boolean {
+  return path.reduce<number>((sum, step) => sum + String(step).length, 0) > LONGEST_PATH;
 }
 
 type Side = [value: MarkedValue, kind: Kind];

@@ -1,5 +1,5 @@
 import { setImmediate } from 'node:timers/promises';
-import { createMask, isMaskable, type Mask } from '../variables/masking.js';
+import { createMask, createMaskInSteps, isMaskable, type Mask } from '../variables/masking.js';
 import { reasonText } from './action-reason.js';
 import {
   type AttributeView,
@@ -42,15 +42,50 @@ export interface OutputView {
   after?: ValueView;
 }
 
+/** The member of a plan's JSON that has what must never be shown of it; Terraform has none of this name. */
+const MASKED = 'signalbox_masked';
+
+/**
+ * A plan's JSON together with values that are secret though Terraform doesn't know: for `viewPlan`, and still the JSON that
+ * it was for whoever doesn't look for them.
+ *
+ * @param masked as `createMask` takes it
+ */
+export function withMasked(planJson: string, masked: readonly string[]): string {
+  const rest = planJson.trimStart().slice(1);
+  if (masked.length === 0 || !planJson.trimStart().startsWith('{')) return planJson;
+  const comma = rest.trimStart().startsWith('}') ? '' : ',';
+  return `{${JSON.stringify(MASKED)}:${JSON.stringify(masked)}${comma}${rest}`;
+}
+
+/** A plan of which no view is made, since one would cost everybody else too much. The message ends a sentence about it. */
+export class PlanTooLarge extends Error {
+  override name = 'PlanTooLarge';
+}
+
+/** Values in the whole JSON: parsed, each takes some 100 bytes. */
+const MOST_VALUES = 2_000_000;
+/** Attributes in the view. */
+const MOST_ROWS = 200_000;
+/** Characters in the view. */
+const MOST_CHARACTERS = 16 * 1024 * 1024;
+/** Characters of what is sensitive: each is looked for in a dozen encodings. */
+const MOST_SECRET = 512 * 1024;
+/** Of a longer text a piece is masked at a time, in characters: at worst 50 ms. */
+const MASKED_AT_ONCE = 64 * 1024;
+
 const ORDER: ResourceView['action'][] = ['destroy', 'replace', 'update', 'create', 'read', 'move', 'import', 'forget'];
 
 /**
  * Reads `terraform show -json` of a plan. Sensitive is what Terraform marks before or after the change, and, because
  * providers copy values into attributes that nobody marks, any text that equals or contains such a value or that of a
- * sensitive variable.
+ * sensitive variable. What came with the JSON by `withMasked` is hidden in addresses and paths, too, where a `for_each` or a
+ * map has it as a key.
  *
  * Cost: about 0.2 s for 2,000 resources of 2 KiB, and twice that when each has a secret of its own; 0.04 s of it is parsing. Measured on
  * Node 20.
+ *
+ * Throws SyntaxError, and PlanTooLarge.
  */
 export function viewPlan(planJson: string): PlanView {
   const work = reading(planJson);
@@ -75,32 +110,85 @@ export async function viewPlanInTurns(planJson: string): Promise<PlanView> {
   }
 }
 
+/** What a view takes in memory, in bytes, roughly. */
+export function weightOf({ resources, drift, outputs }: PlanView): number {
+  const values = outputs.map((output) => 2 * charactersOf(output));
+  const rows = [...resources, ...drift].map(({ address, attributes }) =>
+    attributes.reduce((sum, row) => sum + ROW_BYTES + 2 * charactersOf(row), ROW_BYTES + 2 * address.length),
+  );
+  return [...values, ...rows].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+const ROW_BYTES = 300;
+
+/** How much text there is in an attribute, or in an output. */
+export function charactersOf(holder: { path?: string; before?: ValueView; after?: ValueView }): number {
+  const { path = '', before, after } = holder;
+  const lengths = [before, after].map((value) => (value?.kind === 'value' ? value.text.length : 0));
+  return lengths.reduce((sum, length) => sum + length, path.length);
+}
+
 function* reading(planJson: string): Generator<void, PlanView> {
+  if (signsIn(planJson, MOST_VALUES) > MOST_VALUES) throw new PlanTooLarge('has too many values');
   const parsed = parseExactly(planJson);
   yield;
   const plan = isObject(parsed) ? parsed : {};
   const secrets = new Set<string>();
+  let secret = 0;
   const collect = (text: string) => {
-    if (isMaskable(text)) secrets.add(text);
+    if (!isMaskable(text) || secrets.has(text)) return;
+    secret += text.length;
+    if (secret > MOST_SECRET) throw new PlanTooLarge('has too much that is sensitive');
+    secrets.add(text);
   };
+  const weigh = weighing();
   collectVariables(plan, collect);
+  const masked = Array.isArray(plan[MASKED]) ? plan[MASKED].filter((value) => typeof value === 'string') : [];
   const view: PlanView = { resources: [], drift: [], outputs: [] };
   for (const entry of changesOf(plan.resource_changes)) {
-    view.resources.push(...resourceView(entry, collect));
+    view.resources.push(...resourceView(entry, collect).map(weigh.resource));
     yield;
   }
   for (const entry of changesOf(plan.resource_drift)) {
-    view.drift.push(...resourceView(entry, collect).filter(isDrift));
+    view.drift.push(...resourceView(entry, collect).filter(isDrift).map(weigh.resource));
     yield;
   }
   for (const [name, change] of Object.entries(isObject(plan.output_changes) ? plan.output_changes : {})) {
-    if (isObject(change)) view.outputs.push(...outputView(name, change, collect));
+    if (isObject(change)) view.outputs.push(...outputView(name, change, collect).map(weigh.row));
     yield;
   }
   view.resources.sort(byActionAndAddress);
   view.drift.sort(byActionAndAddress);
-  yield* hiding(view, secrets);
+  yield* hiding(view, secrets, masked);
   return view;
+}
+
+/** What separates or begins values, up to one more than `most`: at least as many as there are values, within strings too. */
+function signsIn(json: string, most: number): number {
+  let count = 0;
+  for (const sign of [',', '[', '{']) {
+    for (let at = json.indexOf(sign); at >= 0 && count <= most; at = json.indexOf(sign, at + 1)) count++;
+  }
+  return count;
+}
+
+/** Lets everything through as it is, until all of it together is too much. */
+function weighing() {
+  let rows = 0;
+  let characters = 0;
+  const row = <Row extends Parameters<typeof charactersOf>[0]>(one: Row): Row => {
+    rows += 1;
+    characters += charactersOf(one);
+    if (rows > MOST_ROWS) throw new PlanTooLarge('has too many attributes');
+    if (characters > MOST_CHARACTERS) throw new PlanTooLarge('has too much text');
+    return one;
+  };
+  const resource = (one: ResourceView): ResourceView => {
+    row({ path: one.address });
+    for (const attribute of one.attributes) row(attribute);
+    return one;
+  };
+  return { row, resource };
 }
 
 function changesOf(list: unknown): (Json & { change: Json })[] {
@@ -187,25 +275,46 @@ function collectVariables({ variables, configuration }: Json, collect: (secret: 
   }
 }
 
-function* hiding(view: PlanView, secrets: Set<string>): Generator<void> {
-  if (secrets.size === 0) return;
-  const mask = createMask([...secrets]);
+/**
+ * Terraform lets nothing that it calls sensitive be a key of `for_each`, so addresses and paths are left alone for its sake: a
+ * sensitive `network` would take them apart.
+ */
+function* hiding(view: PlanView, secrets: Set<string>, masked: string[]): Generator<void> {
+  if (secrets.size === 0 && masked.length === 0) return;
+  const mask = yield* createMaskInSteps([...secrets, ...masked]);
+  const names = createMask(masked);
   yield;
   for (const resource of [...view.resources, ...view.drift]) {
-    for (const attribute of resource.attributes) hideIn(attribute, mask);
+    resource.address = names.mask(resource.address);
+    if (resource.movedFrom !== undefined) resource.movedFrom = names.mask(resource.movedFrom);
     if (typeof resource.imported === 'string') resource.imported = mask.mask(resource.imported);
+    for (const attribute of resource.attributes) {
+      attribute.path = names.mask(attribute.path);
+      yield* hideIn(attribute, mask);
+    }
     yield;
   }
-  for (const output of view.outputs) hideIn(output, mask);
+  for (const output of view.outputs) yield* hideIn(output, mask);
 }
 
-function hideIn(holder: { before?: ValueView; after?: ValueView }, mask: Mask): void {
+function* hideIn(holder: { before?: ValueView; after?: ValueView }, mask: Mask): Generator<void> {
   for (const side of ['before', 'after'] as const) {
     const value = holder[side];
     if (value?.kind !== 'value') continue;
-    const text = mask.mask(value.text);
+    const text = yield* maskedText(value.text, mask);
     if (text !== value.text) holder[side] = /^"?\*+"?$/.test(text) ? { kind: 'sensitive' } : { kind: 'value', text };
   }
+}
+
+function* maskedText(text: string, mask: Mask): Generator<void, string> {
+  if (text.length <= MASKED_AT_ONCE) return mask.mask(text);
+  const stream = mask.stream();
+  let masked = '';
+  for (let at = 0; at < text.length; at += MASKED_AT_ONCE) {
+    masked += stream.push(text.slice(at, at + MASKED_AT_ONCE));
+    yield;
+  }
+  return masked + stream.end();
 }
 
 function byActionAndAddress(a: ResourceView, b: ResourceView): number {

@@ -36,7 +36,7 @@ export async function startPages(options: {
   const live = new LiveRuns({ db, notifications });
   const streams = new EventStreams({
     live,
-    onError: (error) => log.error({ err: error }, 'An event stream broke'),
+    onError: (error, run) => log.warn({ err: error, run }, 'What an open page follows could not be read'),
   });
   const app = createPages({
     db,
@@ -48,7 +48,7 @@ export async function startPages(options: {
     signIn: client && new SignIn({ db, encryption, client, config, publicUrl, log }),
     assets: await loadAssets(),
     streams,
-    plans: new ShownPlans(db, encryption),
+    plans: new ShownPlans(db, encryption, (error, run) => log.error({ err: error, run }, 'A plan could not be shown')),
     github,
     installUrl: findInstallUrl(github.app),
   });

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { RunProgress } from '../db/schema.js';
 import type { ProcessExit } from '../terraform/process.js';
 import type { Progress } from '../terraform/progress.js';
+import type { Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 
 /** Addresses of what was done that the record keeps: they are written each time. */
@@ -23,7 +24,7 @@ export interface Aftermath {
 export async function settleAftermath(
   active: ActiveRun,
   end: { progress: Progress; erroredState?: string; died: boolean },
-  backend: string | undefined,
+  { backend, mask }: { backend: string | undefined; mask: Mask },
 ): Promise<Aftermath> {
   const { run, worker } = active;
   const remark = await takeErroredState(active, end.erroredState, backend);
@@ -31,8 +32,8 @@ export async function settleAftermath(
   const unsaved = end.died ? await unsavedOf(active, end.progress) : undefined;
   return {
     progress: {
-      ...recordedProgress(end.progress),
-      ...(unsaved && { unsaved }),
+      ...recordedProgress(end.progress, mask),
+      ...(unsaved && { unsaved: hidden(unsaved, mask) }),
       ...(remark !== undefined && { stateKept: true }),
     },
     remark,
@@ -44,8 +45,14 @@ export function hasDied({ exitCode, signal }: Partial<ProcessExit>): boolean {
   return exitCode === undefined || signal === 'SIGKILL';
 }
 
-export function recordedProgress({ planned: total, applied, failed, inFlight, done }: Progress): RunProgress {
-  return { total, applied, failed, inFlight: [...inFlight], done: done.slice(-DONE_KEPT) };
+export function recordedProgress(progress: Progress, mask: Mask): RunProgress {
+  const { planned: total, applied, failed, inFlight, done } = progress;
+  return { total, applied, failed, inFlight: hidden(inFlight, mask), done: hidden(done.slice(-DONE_KEPT), mask) };
+}
+
+/** A key of `for_each` may be what RUN_ENV let in. */
+function hidden(addresses: readonly string[], mask: Mask): string[] {
+  return addresses.map((address) => mask.mask(address));
 }
 
 /** After an apply that was killed: what was done, or begun, and isn't in the state on record. */

@@ -6,6 +6,7 @@ import { failApply, finishApply, finishCanceled } from '../runs/outcome.js';
 import { reportsOf } from '../runs/transition.js';
 import { type ApplyResult, apply } from '../terraform/apply.js';
 import type { Progress } from '../terraform/progress.js';
+import type { Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { hasDied, recordedProgress, settleAftermath } from './apply-aftermath.js';
 import { RunFailure } from './failure.js';
@@ -34,7 +35,7 @@ const PROGRESS_MS = 1_000;
  */
 export async function applyRun(active: ActiveRun, planned: Prepared | undefined): Promise<Run> {
   const { prepared, adopt } = await getReady(active, planned);
-  const progress = new ProgressReporter(active);
+  const progress = new ProgressReporter(active, prepared.mask);
   try {
     if (!adopt) {
       active.throwIfStopped();
@@ -50,7 +51,8 @@ export async function applyRun(active: ActiveRun, planned: Prepared | undefined)
     active.passed('apply');
     await prepared.log.end();
     const died = result.outcome === 'lost' || result.outcome === 'killed' || hasDied(result);
-    const { progress: last, remark } = await settleAftermath(active, { ...result, died }, prepared.ownBackend);
+    const { ownBackend: backend, mask } = prepared;
+    const { progress: last, remark } = await settleAftermath(active, { ...result, died }, { backend, mask });
     if (remark !== undefined) active.remarks.push(remark);
     await progress.stop();
     return await endApply(active, prepared, result, last);
@@ -153,11 +155,13 @@ function describeLost({ signal, progress: { applied, planned } }: ApplyResult): 
 class ProgressReporter {
   readonly #active: ActiveRun;
   #latest: Progress | undefined;
+  readonly #mask: Mask;
   #timer: NodeJS.Timeout | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor(active: ActiveRun) {
+  constructor(active: ActiveRun, mask: Mask) {
     this.#active = active;
+    this.#mask = mask;
   }
 
   report(progress: Progress): void {
@@ -182,7 +186,7 @@ class ProgressReporter {
       await worker.db.transaction().execute(async (tx) => {
         await tx
           .updateTable('runs')
-          .set({ progress: JSON.stringify(recordedProgress(latest)) })
+          .set({ progress: JSON.stringify(recordedProgress(latest, this.#mask)) })
           .where('id', '=', run.id)
           .where('state', '=', 'applying')
           .execute();

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { RunProgress } from '../db/schema.js';
 import { leftByApply } from '../terraform/apply.js';
+import { terraformEnvironment } from '../terraform/environment.js';
+import { createMask, type Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { hasDied, settleAftermath } from './apply-aftermath.js';
 import { hasAnotherOwner } from './directory-owner.js';
@@ -27,7 +29,15 @@ export async function endBrokenOff(active: ActiveRun): Promise<{ said: string[];
   const module = join(directory.checkout, run.settings.directory);
   const left = await leftByApply(stageDirectory(directory, run, 'apply'), module);
   if (!left) return { said };
-  const { progress, remark } = await settleAftermath(active, { ...left, died: hasDied(left) }, "workspace's");
+  const around = { backend: "workspace's", mask: maskOf(active) };
+  const { progress, remark } = await settleAftermath(active, { ...left, died: hasDied(left) }, around);
   if (remark !== undefined && !remarks.includes(remark)) remarks.push(remark);
   return { said: [...said, ...remarks], progress };
+}
+
+/** What was prepared may be what can't be read. */
+function maskOf({ run, worker }: ActiveRun): Mask {
+  const { home, tmp } = worker.workDirectories.of(run);
+  const options = { runEnv: worker.config.runEnv, from: process.env, home, tmp, pluginCacheDir: '' };
+  return createMask(terraformEnvironment(options).masked);
 }

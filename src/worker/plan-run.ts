@@ -4,6 +4,8 @@ import { diePlan, failPlan, finishCanceled, finishPlan } from '../runs/outcome.j
 import { differences, type PlanParts, reviewedPlan } from '../runs/reviewed-plan.js';
 import { fingerprintResolved } from '../terraform/modules.js';
 import { type PlanResult, plan } from '../terraform/plan.js';
+import { withMasked } from '../terraform/plan-view.js';
+import type { Mask } from '../variables/masking.js';
 import type { ActiveRun } from './active-run.js';
 import { endProcesses, stageDirectory, wasBegun } from './left-behind.js';
 import {
@@ -99,6 +101,7 @@ async function keepPlan(
     workingDirectory: prepared.directory.checkout,
     key,
   });
+  const parts = hideAddresses(reviewed.parts, prepared.mask);
   const { resources: _, ...summary } = planned.summary;
   return worker.untilRecorded(() =>
     finishPlan(db, run, {
@@ -109,12 +112,21 @@ async function keepPlan(
       stateLeftOut: prepared.stateLeftOut,
       planFile: encryption.seal(`plan/${run.id}`, planFile),
       workFiles: encryption.seal(`work-files/${run.id}`, workFiles),
-      planJson: encryption.seal(`plan-json/${run.id}`, Buffer.from(planned.json)),
+      planJson: encryption.seal(`plan-json/${run.id}`, Buffer.from(withMasked(planned.json, prepared.masked))),
       reviewedDigest: reviewed.digest,
-      reviewedParts: reviewed.parts,
-      differencesFrom: (parts) => differences(parts as PlanParts, reviewed.parts),
+      reviewedParts: parts,
+      differencesFrom: (before) => differences(before as PlanParts, parts),
     }),
   );
+}
+
+/**
+ * The parts are kept, and told to people, in clear. Two resources whose keys differ only in what is hidden become one: that they
+ * differ still shows in the section's own hash.
+ */
+function hideAddresses(parts: PlanParts, mask: Mask): PlanParts {
+  const resources = Object.entries(parts.resources).map(([address, part]) => [mask.mask(address), part] as const);
+  return { ...parts, resources: Object.fromEntries(resources) };
 }
 
 /** Init or plan ended without a plan. */

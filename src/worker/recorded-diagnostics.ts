@@ -12,7 +12,7 @@ export function recordDiagnostics(run: Run, { mask }: { mask: Mask }, diagnostic
     severity,
     summary: mask.mask(summary),
     detail: mask.mask(detail),
-    ...(address === undefined ? {} : { address }),
+    ...(address === undefined ? {} : { address: mask.mask(address) }),
     ...(snippet === undefined ? {} : { snippet: recordSnippet(snippet, mask) }),
     ...(range === undefined
       ? {}

@@ -192,6 +192,59 @@ ${resource('a', 'x')}`);
     await slow.close();
   });
 
+  test('of a large plan that came by itself stays what is unfolded, and it is not asked for again', async () => {
+    const slow = await slowServer();
+    const { path } = await push(`data "terraform_remote_state" "slow" {
+  backend = "http"
+  config  = { address = "${slow.url}" }
+}
+resource "terraform_data" "many" {
+  count = 201
+  input = "number"
+}`);
+    const [stays, cut] = [await alice.context.newPage(), await alice.context.newPage()];
+    await stays.goto(`${world.url}${path}`);
+    await cut.goto(`${cutter.url}${path}`);
+    await world.github.until('Terraform asks', () => slow.asked() === 1);
+    slow.answer();
+    for (const page of [stays, cut]) await state(page, 'Needs Confirmation');
+
+    await stays.locator('summary', { hasText: /^Create/ }).click();
+    const unfolded = stays.locator('details.resource', { hasText: 'terraform_data.many[7]' });
+    await unfolded.locator('summary').click();
+    await unfolded.getByText('"number"').waitFor(PATIENCE);
+    const again = cut.waitForRequest(/events\?.*has=plan/, PATIENCE);
+    cutter.cutAfter(0);
+    await again;
+    await alice.goto(path);
+    await alice.press('Discard Plan');
+    for (const page of [stays, cut]) await state(page, 'Discarded');
+    expect(await unfolded.getByText('"number"').isVisible()).toBe(true);
+    for (const page of [stays, cut]) await page.close();
+    await slow.close();
+  });
+
+  test('a run whose plan cannot be read is followed to its end', async () => {
+    world.expectedErrors.push(/SealBroken.*A plan could not be shown/);
+    const { run, path } = await push(resource('a', 'x'));
+    await world.github.until('a plan', async () => {
+      const rows = await world.query(`select 1 from runs where id = $1 and state = 'needs_confirmation'`, [run]);
+      return rows.length > 0;
+    });
+    await world.query(`update plans set plan_json = 'no seal' where run_id = $1`, [run]);
+    const { page } = alice;
+    await page.goto(`${world.url}${path}`);
+    await page.getByText('This plan can’t be read: see its output.').waitFor(PATIENCE);
+    expect(await alice.goto(`${path}/resources/0`)).toBe(404);
+    await page.goto(`${world.url}${path}`);
+    const carol = await Visitor.signIn(world, browser, 'carol');
+    await carol.goto(path);
+    await carol.press('Discard Plan');
+    await state(page, 'Discarded');
+    expect(world.log.match(/A plan could not be shown/g)).toHaveLength(1);
+    await carol.close();
+  });
+
   test('a question stays while other things change, and goes when there is nothing to ask any more', async () => {
     const repository = await world.repository();
     const push = (input: string) =>

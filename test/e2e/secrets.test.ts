@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { micromark } from 'micromark';
 import { gfm, gfmHtml } from 'micromark-extension-gfm';
+import { HttpVisitor } from './http-visitor.js';
 import { command, hcl, onPostgres, SETTINGS, World, workspace } from './world.js';
 
 const PLAN = 'signalbox/network (plan)';
@@ -74,6 +75,39 @@ describe('What is shown', () => {
     expect(plan.text).toMatch(/writer\s+= true -> false/);
     expect(plan.text).toContain('***');
     expect(plan.text).not.toContain(FOR_PLANS);
+  });
+
+  test("on a run's page, at the addresses of its resources and in its events is nothing of what PLAN_ENV lets in", async () => {
+    const repo = await world.appliedRepository({ 'network/main.tf': VARIABLES.join('') });
+    const pull = await world.pullRequest(repo, {
+      'network/b.tf': `output "b" {
+  value = { (var.reader) = [var.reader, base64encode(var.reader)] }
+}
+resource "terraform_data" "keyed" {
+  for_each = toset([var.reader])
+  input    = { (each.key) = { nested = each.key } }
+}
+`,
+    });
+    await world.check(repo, { name: PLAN, sha: pull.headSha, conclusion: 'success' });
+    const [run] = await world.query<{ id: string }>(`select id from runs where commit_sha = '${pull.headSha}'`);
+    const reader = await HttpVisitor.signIn(world, 'alice');
+    const page = await reader.get(`/runs/${run?.id}`);
+    const resource = await reader.get(`/runs/${run?.id}/resources/0`);
+    const events = await reader.stream(`/runs/${run?.id}/events`);
+    await events.ended;
+    for (const text of [page.text, resource.text]) expect(text).toContain('terraform_data.keyed[&quot;***&quot;]');
+    expect(events.text()).toContain('terraform_data.keyed[&quot;***&quot;]');
+    const encoded = Buffer.from(FOR_PLANS).toString('base64');
+    for (const text of [page.text, resource.text, events.text()]) {
+      expect(text).not.toContain(FOR_PLANS);
+      expect(text).not.toContain(encoded);
+    }
+    const [kept] = await world.query<{ parts: object }>(
+      `select reviewed_parts as parts from plans where run_id = '${run?.id}'`,
+    );
+    expect(JSON.stringify(kept?.parts)).toContain('terraform_data.keyed[\\"***\\"]');
+    expect(JSON.stringify(kept?.parts)).not.toContain(FOR_PLANS);
   });
 
   test('of hostile text is text', async () => {

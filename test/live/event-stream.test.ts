@@ -46,6 +46,30 @@ test('a viewer gets what is there, then what comes, and is told the end', async 
   expect(server.live.size).toBe(0);
 });
 
+test('looks that fail are told once, and the viewer goes on when they succeed', async () => {
+  const failed: [string, string][] = [];
+  let broken = true;
+  const run = await world.in('planning');
+  const server = await start({
+    lookMs: 50,
+    onError: (error, id) => failed.push([error.message, id]),
+    render: async () => {
+      if (broken) throw new Error('Not now.');
+      return { status: 'Planning' };
+    },
+  });
+  const viewer = viewerOf(server, run);
+  const connected = viewer.connect();
+  await until(() => server.renders > 3);
+  expect(failed).toEqual([['Not now.', run.id]]);
+  broken = false;
+  await until(() => viewer.regions.status === 'Planning');
+  await finishRun(world.db, run);
+  await connected;
+  expect(viewer.ended).toBe(true);
+  expect(failed).toHaveLength(1);
+});
+
 test('what was shown before the end is shown as it is after it, before the viewer is told the end', async () => {
   let status = 'Planning';
   const server = await start({ render: async () => ({ status, facts: 'the same' }), lookMs: 60_000 });

@@ -24,6 +24,7 @@ export interface Options {
   lookMs?: number;
   tickMs?: number;
   patienceMs?: number;
+  onError?: (error: Error, run: string) => void;
   port?: number;
 }
 
@@ -52,7 +53,7 @@ export class LiveServer {
   }
 
   async #listen(): Promise<void> {
-    const { url, render = async () => ({}), lookMs = 300, tickMs = 100, maxPerSession, port } = this.options;
+    const { url, render = async () => ({}), lookMs = 300, tickMs = 100, maxPerSession, onError, port } = this.options;
     const patience = this.options.patienceMs === undefined ? {} : { patienceMs: this.options.patienceMs };
     const pool = createPool({ connectionString: url, max: 4, onError: () => undefined });
     this.#db = createDb(pool);
@@ -62,7 +63,13 @@ export class LiveServer {
     this.#notifications = new Notifications(url, () => undefined);
     await this.#notifications.start();
     this.live = new LiveRuns({ db: this.#db, notifications: this.#notifications, lookMs, ...patience });
-    this.streams = new EventStreams({ live: this.live, tickMs, ...patience, ...(maxPerSession && { maxPerSession }) });
+    this.streams = new EventStreams({
+      live: this.live,
+      tickMs,
+      ...patience,
+      ...(maxPerSession && { maxPerSession }),
+      ...(onError && { onError }),
+    });
     const counted: RenderRegions = (access) => {
       this.renders += 1;
       return render(access);

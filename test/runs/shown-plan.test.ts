@@ -45,9 +45,56 @@ test('one that is not kept, or not made, is not there; one of another run is not
   await sql`update plans set plan_json = (select plan_json from plans where run_id = ${other.id}) where run_id = ${run.id}`.execute(
     world.db,
   );
-  await expect(plans.of(run.id)).rejects.toThrow(SealBroken);
+  expect(await plans.of(run.id)).toMatchObject({ shown: false });
   await world.db.deleteFrom('plans').where('run_id', '=', other.id).execute();
   expect(await plans.of(other.id)).toBeUndefined();
+});
+
+test('one that cannot be read is not shown, which is told and tried once, until it is made again', async () => {
+  const run = await planned('x.y');
+  const broken = async (planJson: Buffer) => {
+    await world.db.updateTable('plans').set({ plan_json: planJson }).where('run_id', '=', run.id).execute();
+    await sql`update runs set attempt = attempt + 1 where id = ${run.id}`.execute(world.db);
+  };
+  const errors: [string, string][] = [];
+  const plans = new ShownPlans(world.db, encryption, (error, id) => errors.push([error.name, id]));
+  await broken(Buffer.from('no seal'));
+  for (let n = 0; n < 3; n++) {
+    expect(await plans.of(run.id)).toEqual({ shown: false, reason: 'This plan can’t be read: see its output.' });
+  }
+  expect(errors).toEqual([[SealBroken.name, run.id]]);
+  await broken(encryption.seal(`plan-json/${run.id}`, Buffer.from('{"no json"')));
+  expect(await plans.of(run.id)).toMatchObject({ shown: false });
+  expect(errors).toEqual([
+    [SealBroken.name, run.id],
+    ['SyntaxError', run.id],
+  ]);
+  await broken(encryption.seal(`plan-json/${run.id}`, Buffer.from(json('x.again'))));
+  expect(await plans.of(run.id)).toMatchObject({ plan: { resources: [{ address: 'x.again' }] } });
+});
+
+test('one of too many values is not shown, and that is no error', async () => {
+  const run = await planned('x.y');
+  const change = { actions: ['create'], before: null, after: { list: Array(250_000).fill(1) } };
+  const large = JSON.stringify({ resource_changes: [{ address: 'x.y', change }] });
+  const sealed = encryption.seal(`plan-json/${run.id}`, Buffer.from(large));
+  await world.db.updateTable('plans').set({ plan_json: sealed }).where('run_id', '=', run.id).execute();
+  const errors: Error[] = [];
+  expect(await new ShownPlans(world.db, encryption, (error) => errors.push(error)).of(run.id)).toEqual({
+    shown: false,
+    reason: 'This plan has too many attributes to be shown here: see its output.',
+  });
+  expect(errors).toEqual([]);
+});
+
+test('however many are asked for, one is read at a time, and others stay known', async () => {
+  const runs = await Promise.all(['x.a', 'x.b', 'x.c'].map((address) => planned(address)));
+  const plans = new ShownPlans(world.db, encryption);
+  const seen = await Promise.all(runs.map(({ id }) => plans.of(id)));
+  expect(seen).toMatchObject(
+    ['x.a', 'x.b', 'x.c'].map((address) => ({ shown: true, plan: { resources: [{ address }] } })),
+  );
+  for (const [index, { id }] of runs.entries()) expect(await plans.of(id)).toBe(seen[index]);
 });
 
 test('one that is too large is not even fetched', async () => {

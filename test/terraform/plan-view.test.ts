@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { apply } from '../../src/terraform/apply.js';
 import { init } from '../../src/terraform/init.js';
 import { plan } from '../../src/terraform/plan.js';
-import { type PlanView, viewPlan } from '../../src/terraform/plan-view.js';
+import { PlanTooLarge, type PlanView, viewPlan, withMasked } from '../../src/terraform/plan-view.js';
 import { prepare, removeTemporaryDirectories, writeFiles } from './support.js';
 
 afterAll(removeTemporaryDirectories);
@@ -93,6 +93,32 @@ describe('attributes', () => {
     ]);
   });
 
+  test('have numbers as Terraform wrote them beside a text of several MB', () => {
+    const long = 'a"\\\\'.repeat(2 * 1024 * 1024);
+    const json = `{"resource_changes":[{"address":"x.y","change":{"actions":["update"],
+      "before":{"n":12345678901234567890},"after":{"n":1,"long":${JSON.stringify(long)}}}}]}`;
+    const [resource] = viewPlan(json).resources;
+    expect(text(resource?.attributes.find(({ path }) => path === 'n')?.before)).toBe('12345678901234567890');
+  });
+
+  test('that are too many, or too much, are no view', () => {
+    const of = (value: unknown) => () => view({ after: { a: value } });
+    expect(of(Array(2_100_000).fill(0))).toThrow(new PlanTooLarge('has too many values'));
+    expect(of(Array(210_000).fill(0))).toThrow(new PlanTooLarge('has too many attributes'));
+    expect(of('x'.repeat(17 * 1024 * 1024))).toThrow(new PlanTooLarge('has too much text'));
+    const secrets = Array.from({ length: 2_000 }, (_, n) => `${n}`.repeat(200));
+    expect(() => view({ after: { a: secrets }, after_sensitive: { a: true } })).toThrow(
+      new PlanTooLarge('has too much that is sensitive'),
+    );
+  });
+
+  test('below a very long key are shown without it', () => {
+    const key = 'k'.repeat(100_000);
+    const rows = view({ after: { a: { [key]: Array.from({ length: 10_000 }, (_, n) => n) } } }).attributes;
+    expect(rows).toHaveLength(10_000);
+    expect(rows[0]).toMatchObject({ path: '(a path too long to be shown)', after: { text: '0' } });
+  });
+
   test('that are empty are told apart from absent ones, where something is changed', () => {
     expect(attributes({ before: { a: [], b: null, c: [1] }, after: { a: ['x'], b: {}, c: [] } })).toEqual({
       'a[0]': [undefined, '"x"'],
@@ -164,6 +190,40 @@ describe('what is sensitive', () => {
       ['password', 'sensitive'],
       ['url', '"https://u:***@h/"'],
     ]);
+  });
+
+  test('is hidden wherever it stands when it came with the plan, and the plan is read without it, too', () => {
+    const update = { actions: ['update'], before: { [SECRET]: 'a', n: 12345678 }, after: { [SECRET]: SECRET, n: 1 } };
+    const plan = {
+      resource_changes: [
+        {
+          address: `x.y[${JSON.stringify(SECRET)}]`,
+          previous_address: `x.z[${JSON.stringify(SECRET)}]`,
+          change: update,
+        },
+      ],
+      resource_drift: [{ address: 'x.update', change: { ...update, after: { update: { nested: `a ${SECRET}` } } } }],
+      output_changes: { o: { actions: ['create'], before: null, after: [SECRET], after_unknown: false } },
+    };
+    const json = JSON.stringify(plan);
+    const seen = viewPlan(withMasked(json, [SECRET, 'update', '12345678']));
+    expect(JSON.stringify(seen)).not.toContain('tr0ub4dor');
+    expect(seen.resources).toMatchObject([
+      {
+        address: 'x.y["***"]',
+        action: 'update',
+        movedFrom: 'x.z["***"]',
+        attributes: [
+          { path: 'n', before: { kind: 'sensitive' }, after: { text: '1' } },
+          { path: '["***"]', before: { text: '"a"' }, after: { kind: 'sensitive' } },
+        ],
+      },
+    ]);
+    expect(seen.outputs).toMatchObject([{ name: 'o', action: 'create', after: { text: '[\n  "***",\n]' } }]);
+    expect(viewPlan(json).resources[0]?.address).toContain('tr0ub4dor');
+    expect(JSON.parse(withMasked(json, [SECRET]))).toMatchObject(plan);
+    for (const odd of ['{}', '[]', ' {"a":1}\n'])
+      expect(JSON.parse(withMasked(odd, ['secret']))).toMatchObject(JSON.parse(odd));
   });
 
   /** A value of which marks make some part sensitive, made together. */

@@ -66,6 +66,52 @@ describe('a mask', () => {
 
   test('takes a value that is no valid Unicode', () => expect(mask(['\ud800abc'], 'x\ud800abc')).toBe('x***'));
 
+  test('hides a long value as a whole, in every encoding, and what is left of one that was cut', () => {
+    const value = Array.from({ length: 400 }, (_, n) => `"${n}" 🚂`).join(', ');
+    for (const text of [
+      value,
+      JSON.stringify(value),
+      JSON.stringify(JSON.stringify(value)),
+      encodeURIComponent(value),
+    ]) {
+      expect(mask([value], text)).toMatch(/^[\\"]*\*\*\*[\\"]*$/);
+    }
+    expect(mask([value], Buffer.from(value).toString('base64'))).toMatch(/^\*\*\*.?=*$/);
+    expect(mask([value], `x ${value.slice(0, 1_500)}`)).toMatch(/^x \*\*\*/);
+    expect(mask([value], value.slice(-1_500))).toMatch(/\*\*\*$/);
+  });
+
+  test('finds the longest of those that begin alike, in any order', () => {
+    const text = fc.string({ unit: fc.constantFrom('a', 'b'), minLength: 4, maxLength: 12 });
+    fc.assert(
+      fc.property(
+        fc.array(text, { minLength: 1, maxLength: 20 }),
+        fc.array(text, { maxLength: 9 }),
+        (secrets, pieces) => {
+          const whole = pieces.join('c');
+          const covered = [...whole].map(() => false);
+          for (const secret of secrets) {
+            for (let at = whole.indexOf(secret); at >= 0; at = whole.indexOf(secret, at + 1)) {
+              covered.fill(true, at, at + secret.length);
+            }
+          }
+          const expected = [...whole].map((c, at) => (!covered[at] ? c : covered[at - 1] ? '' : MASK)).join('');
+          expect(mask(secrets, whole)).toBe(expected);
+        },
+      ),
+    );
+  });
+
+  test.each([
+    ['ten thousand values that begin alike', Array.from({ length: 10_000 }, (_, n) => `arn:aws:iam::${n}`), 'arn:aws:'],
+    ['a long value that repeats itself', [`${'a'.repeat(200_000)}b`], 'aaaaaaaa'],
+  ])('is fast with %s, on text that looks like them', (_, values, text) => {
+    const mask = createMask(values);
+    const started = performance.now();
+    mask.mask(text.repeat(25_000));
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+
   test('is fast on long output with many patterns', () => {
     const pem = Array.from({ length: 50 }, (_, i) => Buffer.alloc(48, i).toString('base64')).join('\n');
     const mask = createMask([pem, 'hunter2!']);

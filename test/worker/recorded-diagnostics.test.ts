@@ -31,6 +31,13 @@ test('secrets in it are masked, and it still points at the same', () => {
   expect(pointed(kept)).toBe('wrong');
 });
 
+test('a secret key in the address of its resource is masked', () => {
+  const diagnostic = { severity: 'error' as const, summary: '', detail: '', address: 'x.y["correct-horse"]' };
+  expect(recordDiagnostics(run, { mask: createMask(['correct-horse']) }, [diagnostic])).toMatchObject([
+    { address: 'x.y["***"]' },
+  ]);
+});
+
 test('it points at nothing when a secret reaches over an end of that', () => {
   const kept = recorded('password = correct-horse', [18, 24], ['correct-horse']);
   expect(kept.snippet).toMatchObject({ code: 'password = ***', highlight: [0, 0] });

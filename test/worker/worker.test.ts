@@ -86,7 +86,7 @@ beforeEach(async () => {
     config: {
       workerName: 'w1',
       dataDirectory: directory,
-      runEnv: ['PLANTED_*'],
+      runEnv: ['PLANTED_*', 'TF_VAR_planted'],
       planEnv: [],
       planTimeout: 600_000,
       applyTimeout: 600_000,
@@ -156,15 +156,20 @@ test('one that waits for a person is applied later from what the record has kept
 
 test('what RUN_ENV lets in is masked in all that Terraform prints and says', async () => {
   process.env.PLANTED_SECRET = 'correct-horse-battery';
+  process.env.TF_VAR_planted = 'correct-horse-battery';
   files['main.tf'] = `
+    variable "planted" {}
+    resource "terraform_data" "keyed" { for_each = toset([var.planted]) }
     resource "terraform_data" "a" {
       provisioner "local-exec" { command = "printf 'it is correct-'; sleep 0.4; echo horse-battery; echo $PLANTED_SECRET >&2; exit 3" }
     }`;
   const run = await claimed(true);
   await worker.work(run);
   delete process.env.PLANTED_SECRET;
+  delete process.env.TF_VAR_planted;
   const ended = await world.now(run);
   expect(ended.state).toBe('apply_errored');
+  expect(ended.progress?.done).toEqual(['terraform_data.keyed["***"]']);
   const said = (await outputOf(world.db, run.id, 'apply')) + JSON.stringify(ended);
   expect(said).toContain('***');
   expect(said).not.toContain('correct-horse-battery');

@@ -5,6 +5,8 @@ import { OutputSearch } from './search.js';
 
 /** After an answer that a browser doesn't repeat by itself, in ms. */
 const AGAIN_MS = 5_000;
+/** As the streams tell browsers to wait, in ms. */
+const RETRY_MS = 1_000;
 /** A shorter break isn't worth a word, in ms. */
 const BREAK_MS = 2_000;
 /** A tab that nobody looks at keeps its connection for so long, in ms: over HTTP/1.1 a browser has six for a host. */
@@ -54,7 +56,8 @@ function connect(): void {
   source?.close();
   const query = new URLSearchParams(position === undefined ? {} : { from: position });
   // A plan doesn't change, and may be long.
-  if (document.querySelector('#plan details')) query.set('has', 'plan');
+  const hasPlan = isPlanThere();
+  if (hasPlan) query.set('has', 'plan');
   source = new EventSource(`/runs/${run}/events?${query}`);
   source.onopen = () => {
     stopWaiting();
@@ -64,6 +67,11 @@ function connect(): void {
     if (source?.readyState === EventSource.CLOSED) {
       stopWaiting();
       void refused();
+    } else if (isPlanThere() && !hasPlan) {
+      // The browser would ask again for what the page has by now.
+      source?.close();
+      stopWaiting();
+      timer = setTimeout(connect, RETRY_MS);
     } else {
       // Each attempt of the browser's that fails is another error of the same break.
       timer ??= setTimeout(() => say('Reconnecting…'), BREAK_MS);
@@ -112,6 +120,10 @@ function leave(): void {
   leaving = setTimeout(connect, GLANCE_MS);
 }
 
+function isPlanThere(): boolean {
+  return document.querySelector('#plan details') !== null;
+}
+
 function stopWaiting(): void {
   clearTimeout(timer);
   timer = undefined;
@@ -145,6 +157,7 @@ function swap(id: string, html: string): void {
   if (!element) return;
   const template = document.createElement('template');
   template.innerHTML = html;
+  if (id === 'plan' && isSamePlan(element, template.content.firstElementChild)) return;
   // The question that was answered with a press stays until it is moot.
   if (element.querySelector('.question') && template.content.querySelector('input[name=ask]')) return;
   // One text for all who watch: what is this session's own is here already.
@@ -158,6 +171,12 @@ function swap(id: string, html: string): void {
   } else {
     morphChildren(element, template.content);
   }
+}
+
+/** Then what is here stays, with the attributes that were fetched since; one that was made again takes its place. */
+function isSamePlan(here: HTMLElement, sent: Element | null): boolean {
+  const there = here.querySelector('details') && sent?.querySelector('details');
+  return Boolean(there) && here.dataset.attempt === sent?.getAttribute('data-attempt');
 }
 
 function followLinks(): void {

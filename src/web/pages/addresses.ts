@@ -28,6 +28,11 @@ export function runPath(run: string): string {
   return `/runs/${part(run)}`;
 }
 
+/** All that a stage printed, as text. */
+export function outputPath(run: string, stage: 'plan' | 'apply'): string {
+  return `${runPath(run)}/${stage}.txt`;
+}
+
 /** The attributes of one resource of a run's plan, by its place in the plan. */
 export function resourcePath(run: string, index: number): string {
   return `${runPath(run)}/resources/${index}`;

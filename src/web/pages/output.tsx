@@ -1,4 +1,5 @@
 import { type AnsiState, parseAnsi, type Span } from '../browser/ansi.js';
+import { outputPath } from './addresses.js';
 
 export interface OutputProps {
   run: string;
@@ -22,7 +23,7 @@ const CHUNK_LINES = 200;
 export function Output({ run, stage, text, position, more, running, removed }: OutputProps) {
   const title = stage === 'plan' ? 'Plan output' : 'Apply output';
   const { lines, state } = linesOf(text);
-  const raw = `/runs/${run}/${stage}.txt`;
+  const raw = outputPath(run, stage);
   return (
     <section
       class="Output"

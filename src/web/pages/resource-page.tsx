@@ -5,6 +5,7 @@ import { cut, Foreign } from './foreign.js';
 import { Layout } from './layout.js';
 import type { PageContext } from './page-context.js';
 import { AttributeTable } from './plan-attributes.js';
+import { fittingAttributes, More } from './plan-size.js';
 
 export interface ResourcePageProps {
   page: PageContext;
@@ -16,6 +17,7 @@ export interface ResourcePageProps {
 /** What a plan changes of one resource: where the plan has so many that its run's page doesn't show it all. */
 export function ResourcePage({ page, run, repository, resource }: ResourcePageProps) {
   const { name } = run.settings;
+  const attributes = fittingAttributes(resource.attributes);
   return (
     <Layout
       page={page}
@@ -33,7 +35,8 @@ export function ResourcePage({ page, run, repository, resource }: ResourcePagePr
         </h1>
         <p class="quiet page-subtitle">{resource.action}</p>
         <div class="box" id="attributes">
-          <AttributeTable attributes={resource.attributes} />
+          <AttributeTable attributes={attributes} />
+          <More run={run.id} left={resource.attributes.length - attributes.length} />
         </div>
       </div>
     </Layout>

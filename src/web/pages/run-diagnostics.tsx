@@ -12,7 +12,7 @@ export interface QuotedCode {
   code: string;
   /** The first line's number, from 1. */
   startLine: number;
-  /** What to point at, as UTF-8 byte offsets in `code`. */
+  /** What to point at, as offsets in `code` (UTF-16, as JavaScript counts); equal ones: nothing. */
   highlight?: [start: number, end: number];
 }
 
@@ -88,7 +88,6 @@ function Diagnostic({ diagnostic, sha, repository, page }: DiagnosticProps) {
 }
 
 function CodeLines({ snippet }: { snippet: QuotedCode }) {
-  const bytes = Buffer.from(snippet.code);
   const [start, end] = snippet.highlight ?? [0, 0];
   let offset = 0;
   return (
@@ -97,11 +96,11 @@ function CodeLines({ snippet }: { snippet: QuotedCode }) {
       <tbody>
         {snippet.code.split('\n').map((line, index) => {
           const from = offset;
-          const to = from + Buffer.byteLength(line);
+          const to = from + line.length;
           offset = to + 1;
           const marked = [Math.max(from, start), Math.min(to, end)] as const;
           const [a, b] = marked[0] < marked[1] ? marked : ([to, to] as const);
-          const part = (x: number, y: number) => bytes.subarray(x, y).toString();
+          const part = (x: number, y: number) => line.slice(x - from, y - from);
           return (
             <tr class={a < b ? 'code-marked' : undefined}>
               <td class="code-number" data-line={snippet.startLine + index}></td>

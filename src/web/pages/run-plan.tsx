@@ -7,6 +7,7 @@ import { resourcePath } from './addresses.js';
 import { cut, Foreign } from './foreign.js';
 import { Icon } from './icon.js';
 import { AttributeTable } from './plan-attributes.js';
+import { fittingDrift, fittingOutputs, isSmall, More } from './plan-size.js';
 import type { ShownRun } from './shown-run.js';
 
 type Action = ResourceView['action'];
@@ -30,6 +31,8 @@ const OPEN_IN: readonly RunState[] = ['needs_confirmation', 'planned'];
 const OPEN_UP_TO = 100;
 /** Of more resources the attributes are fetched when somebody unfolds one: they would be most of a large page. */
 const WHOLE_UP_TO = 200;
+/** Of more not even the heads are there: what is lost comes first, so what is left out is the least of it. */
+const MOST_RESOURCES = 5_000;
 
 export interface RunPlanProps {
   shown: ShownRun;
@@ -43,7 +46,7 @@ export function RunPlan({ shown, plan, notShown }: RunPlanProps) {
   const { run } = shown;
   const missing = notShown ?? (run.plan_summary === null ? undefined : 'This plan is no longer kept: see its output.');
   return (
-    <section id="plan" class="run-plan" aria-label="Plan">
+    <section id="plan" class="run-plan" aria-label="Plan" data-attempt={run.attempt}>
       {run.differences && run.differences.length > 0 && <Differences differences={run.differences} />}
       {!plan && missing !== undefined && <p class="quiet">{missing}</p>}
       {plan && (
@@ -69,13 +72,17 @@ function PlanParts({ run, plan }: { run: string; plan: PlanView }) {
 }
 
 function Groups({ run, plan }: { run: string; plan: PlanView }) {
-  const later = plan.resources.length > WHOLE_UP_TO ? plan.resources : [];
+  const shown = plan.resources.slice(0, MOST_RESOURCES);
+  const later = plan.resources.length > WHOLE_UP_TO || !isSmall(plan) ? shown : [];
   const paths = new Map(later.map((resource, index) => [resource, resourcePath(run, index)]));
   const attributesAt = (resource: ResourceView) => paths.get(resource);
-  const groups = ACTIONS.map((action) => plan.resources.filter((resource) => resource.action === action));
+  const groups = ACTIONS.map((action) => shown.filter((resource) => resource.action === action));
+  const outputs = fittingOutputs(plan.outputs);
+  const drift = fittingDrift(plan.drift);
   return (
     <>
       {groups.map((resources) => resources.length > 0 && <Group resources={resources} attributesAt={attributesAt} />)}
+      <More run={run} left={plan.resources.length - shown.length} />
       {plan.outputs.length > 0 && (
         <details class="group" open data-keep="plan-outputs">
           <summary>
@@ -83,9 +90,10 @@ function Groups({ run, plan }: { run: string; plan: PlanView }) {
               Outputs <span class="counter">{plan.outputs.length}</span>
             </h3>
           </summary>
-          {plan.outputs.map((output) => (
+          {outputs.map((output) => (
             <Output output={output} />
           ))}
+          <More run={run} left={plan.outputs.length - outputs.length} />
         </details>
       )}
       {plan.drift.length > 0 && (
@@ -95,9 +103,10 @@ function Groups({ run, plan }: { run: string; plan: PlanView }) {
               Changed outside of Terraform <span class="counter">{plan.drift.length}</span>
             </h3>
           </summary>
-          {plan.drift.map((resource) => (
+          {drift.map((resource) => (
             <Resource resource={resource} keep={`drift:${resource.address}`} drift />
           ))}
+          <More run={run} left={plan.drift.length - drift.length} />
         </details>
       )}
       {plan.resources.length + plan.outputs.length + plan.drift.length === 0 && (

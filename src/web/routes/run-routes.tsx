@@ -16,7 +16,7 @@ import { ResourcePage } from '../pages/resource-page.js';
 import { answer, answerPieces, Problem, pageContext } from './answer.js';
 import { only } from './methods.js';
 import { noticeOf } from './notices.js';
-import { renderRegions, renderRun } from './run-view.js';
+import { planOf, renderRegions, renderRun } from './run-view.js';
 import { seenRun } from './seen.js';
 import type { PageServices, PagesEnv } from './services.js';
 
@@ -39,7 +39,7 @@ export function runRoutes(services: PageServices): Hono<PagesEnv> {
 
   app.get('/runs/:id/resources/:index{[0-9]+}', async (c) => {
     const { run, repository } = await seenRun(c, services, c.req.param('id'));
-    const plan = await services.plans.of(run.id);
+    const plan = await planOf(services, run.id);
     const resource = plan?.shown ? plan.plan.resources[Number(c.req.param('index'))] : undefined;
     if (!resource) throw new Problem(404, undefined, { href: runPath(run.id), text: 'To the run' });
     const page = pageContext(services, c.get('session'));

@@ -28,10 +28,7 @@ interface RunView {
  * resources takes a while to be read, and what matters most is above it.
  */
 export async function* renderRun(services: PageServices, id: string, view: RunView): AsyncGenerator<string, void> {
-  const planned = services.plans.of(id).catch((error): ShownPlan => {
-    services.log.error({ err: error, run: id }, 'A plan could not be shown');
-    return { shown: false, reason: 'This plan can’t be shown now.' };
-  });
+  const planned = planOf(services, id);
   const [shown, beginning] = await Promise.all([findShown(services, id), outputBeginning(services.db, id)]);
   // The question names what is lost.
   const plan = view.ask ? planProps(await planned) : {};
@@ -53,7 +50,7 @@ const PLAN = '<!--plan-->';
 /** The parts of it that change, for whoever has this access. Forms in them are completed by the page that gets them. */
 export async function renderRegions(services: PageServices, id: string, access: Access): Promise<Regions> {
   const page = pageContext(services, undefined);
-  const [shown, plan] = await Promise.all([findShown(services, id), services.plans.of(id)]);
+  const [shown, plan] = await Promise.all([findShown(services, id), planOf(services, id)]);
   const controls = controlsOf(shown.run, access, page.now);
   const props = { ...planProps(plan), shown, page, access, controls, ask: false };
   const texts = Object.entries(regions(props)).map(async ([name, part]) => [
@@ -61,6 +58,14 @@ export async function renderRegions(services: PageServices, id: string, access: 
     await (name === 'plan' ? renderPlan(props) : part.toString()),
   ]);
   return Object.fromEntries(await Promise.all(texts));
+}
+
+/** What is around a plan is shown, and followed, though the plan itself can't be had. */
+export function planOf({ plans, log }: PageServices, id: string): Promise<ShownPlan | undefined> {
+  return plans.of(id).catch((error) => {
+    log.warn({ err: error, run: id }, 'A plan could not be looked up');
+    return { shown: false, reason: 'This plan can’t be shown now.' };
+  });
 }
 
 async function findShown({ db }: PageServices, id: string): Promise<RunDetail> {

@@ -261,7 +261,7 @@ describe('the progress', () => {
 
 describe('a diagnostic', () => {
   it('stands beside the code it speaks of, and leads to that line on GitHub', () => {
-    const snippet = { code: 'a {\n  büro = 1\n}', startLine: 11, highlight: [6, 11] as [number, number] };
+    const snippet = { code: 'a {\n  büro = 1\n}', startLine: 11, highlight: [6, 10] as [number, number] };
     const diagnostic = {
       severity: 'error' as const,
       summary: 'Wrong',
