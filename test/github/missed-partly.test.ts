@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { webhookEvents } from '../../src/app.js';
 import { MissedWebhooks } from '../../src/github/missed-webhooks.js';
-import type { Delivery, Person } from '../support/github/index.js';
+import type { Person } from '../support/github/index.js';
 import { World } from './world.js';
 
 let world: World;
@@ -22,18 +22,8 @@ beforeEach(async () => {
 const network = () => ({ 'network/main.tf': `# ${counter++}\n` });
 const app = () => ({ 'app/main.tf': `# ${counter++}\n` });
 
-/** Does something while Signalbox is away. Yields the deliveries that it didn't get. */
-async function away(doing: () => Promise<unknown>, options: { recorded: boolean }): Promise<Delivery[]> {
-  const lost: Delivery[] = [];
-  const loss = world.github.loseDeliveries((delivery) => lost.push(delivery) > 0, options);
-  await doing();
-  loss.stop();
-  await world.settle();
-  return lost;
-}
-
 test('one delivery that GitHub fails to make again keeps only later pushes of its repository waiting', async () => {
-  const lost = await away(
+  const lost = await world.away(
     async () => {
       await alice.push(world.repo, { files: network() });
       await alice.push(world.repo, { files: network() });
@@ -62,7 +52,7 @@ test('a repository that GitHub fails to answer for keeps no other from being com
   await alice.push(other, { files: network() });
   await world.settle();
   await world.forgetRuns();
-  await away(
+  await world.away(
     async () => {
       await alice.push(world.repo, { files: network() });
       await alice.push(other, { files: network() });

@@ -22,16 +22,6 @@ beforeEach(async () => {
 const network = () => ({ 'network/main.tf': `# ${counter++}\n` });
 const app = () => ({ 'app/main.tf': `# ${counter++}\n` });
 
-/** Does something while Signalbox is away. Yields the deliveries that it didn't get. */
-async function away(doing: () => Promise<unknown>, options: { recorded: boolean }): Promise<Delivery[]> {
-  const lost: Delivery[] = [];
-  const loss = world.github.loseDeliveries((delivery) => lost.push(delivery) > 0, options);
-  await doing();
-  loss.stop();
-  await world.settle();
-  return lost;
-}
-
 /** GitHub delivers again, days later. */
 async function redeliver(deliveries: readonly Delivery[]): Promise<void> {
   for (const delivery of deliveries) world.github.webhooks.redeliver(delivery);
@@ -52,7 +42,7 @@ const reasonOf = async (run: { id: string }) => {
 describe('pushes that GitHub could not deliver', () => {
   test('are asked for again: each has its run once, in order, and redelivering them changes nothing', async () => {
     const shas: string[] = [];
-    const lost = await away(
+    const lost = await world.away(
       async () => {
         for (let i = 0; i < 3; i++) shas.push(await alice.push(world.repo, { files: network() }));
       },
@@ -67,7 +57,9 @@ describe('pushes that GitHub could not deliver', () => {
   });
 
   test('are asked for a few times at most, and once however often Signalbox looks', async () => {
-    const lost = await away(() => alice.push(world.repo, { branch: 'idea', files: network() }), { recorded: true });
+    const lost = await world.away(() => alice.push(world.repo, { branch: 'idea', files: network() }), {
+      recorded: true,
+    });
     const guids = new Set(lost.filter(({ event }) => event === 'push').map(({ guid }) => guid));
     const again = world.github.loseDeliveries(({ guid }) => guids.has(guid));
     await world.lookForMissed();
@@ -88,7 +80,7 @@ describe('pushes that GitHub could not deliver', () => {
 });
 
 test('a request for a delivery that GitHub did not take is made again at once, and costs no attempt', async () => {
-  await away(() => alice.push(world.repo, { files: network() }), { recorded: true });
+  await world.away(() => alice.push(world.repo, { files: network() }), { recorded: true });
   const route = 'POST /app/hook/deliveries/{delivery_id}/attempts';
   const trouble = world.github.misbehave({ route, times: 1, how: { status: 502 } });
   await world.lookForMissed().catch(() => undefined);
@@ -101,7 +93,7 @@ test('a request for a delivery that GitHub did not take is made again at once, a
 describe('pushes that GitHub has no delivery of', () => {
   test('are found by comparing: the present head has a run, compared with the last head on record', async () => {
     let sha = '';
-    const lost = await away(
+    const lost = await world.away(
       async () => {
         await alice.push(world.repo, { files: app() });
         sha = await alice.push(world.repo, { message: 'The last one', files: network() });
@@ -118,7 +110,7 @@ describe('pushes that GitHub has no delivery of', () => {
   });
 
   test('leave a gap that the next push fills, and are not queued after it', async () => {
-    const lost = await away(() => alice.push(world.repo, { files: app() }), { recorded: false });
+    const lost = await world.away(() => alice.push(world.repo, { files: app() }), { recorded: false });
     const sha = await alice.push(world.repo, { files: network() });
     await world.settle();
     expect((await heads()).sort()).toEqual([`app ${sha}`, `network ${sha}`]);
@@ -129,7 +121,7 @@ describe('pushes that GitHub has no delivery of', () => {
 
   test('that took back what came before them trigger nothing', async () => {
     const before = await world.repo.head('main');
-    await away(
+    await world.away(
       async () => {
         await alice.push(world.repo, { files: { 'app/main.tf': '# for a moment\n' } });
         await alice.push(world.repo, { from: before as string, commits: [], force: true });
@@ -147,7 +139,7 @@ describe('pushes that GitHub has no delivery of', () => {
     await world.settle();
     await world.lookForMissed();
     expect(await world.list()).toEqual(['staging: push pending']);
-    const lost = await away(() => alice.deleteBranch(world.repo, 'staging'), { recorded: false });
+    const lost = await world.away(() => alice.deleteBranch(world.repo, 'staging'), { recorded: false });
     await world.lookForMissed();
     expect(await world.list()).toEqual(['staging: push discarded']);
     const run = await world.run('staging');
@@ -176,7 +168,7 @@ describe('a branch that goes back', () => {
   test('and whose way there was lost, is not taken there by a late delivery', async () => {
     const first = await alice.push(world.repo, { files: network() });
     await world.settle();
-    const lost = await away(() => alice.push(world.repo, { files: network() }), { recorded: true });
+    const lost = await world.away(() => alice.push(world.repo, { files: network() }), { recorded: true });
     await alice.push(world.repo, { from: first, commits: [], force: true });
     await world.settle();
     await redeliver(lost);
@@ -201,7 +193,7 @@ describe('pull requests', () => {
     const updated = await world.open(`updated-${counter++}`, app());
     await world.lookForMissed();
     await world.forgetRuns();
-    const lost = await away(
+    const lost = await world.away(
       async () => {
         await world.open(`opened-${counter++}`);
         await alice.push(world.repo, { branch: updated.pull.headRef, files: network() });
@@ -232,7 +224,7 @@ describe('pull requests', () => {
       world.db.selectFrom('workspaces').select('held_pull_request').where('name', '=', 'app').execute();
     expect(await held()).toEqual([{ held_pull_request: merged.number }]);
     let merge = '';
-    await away(
+    await world.away(
       async () => {
         await alice.close(world.repo, closed.number);
         merge = await alice.merge(world.repo, merged.number);
@@ -251,7 +243,7 @@ describe('pull requests', () => {
     const pull = await world.open(`reopened-${counter++}`);
     await alice.close(world.repo, pull.number);
     await world.settle();
-    await away(() => alice.reopen(world.repo, pull.number), { recorded: false });
+    await world.away(() => alice.reopen(world.repo, pull.number), { recorded: false });
     await world.lookForMissed();
     expect((await world.list()).slice(-1)).toEqual(['network: speculative pull_request pending']);
   });

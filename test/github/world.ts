@@ -25,7 +25,7 @@ import { failPlan, finishApply, finishPlan } from '../../src/runs/outcome.js';
 import { findRun } from '../../src/runs/store.js';
 import { Encryption } from '../../src/variables/encryption.js';
 import { createTestDatabase } from '../support/database.js';
-import { type CheckRun, LocalGitHub, type Repository } from '../support/github/index.js';
+import { type CheckRun, type Delivery, LocalGitHub, type Repository } from '../support/github/index.js';
 import { registeredWorker } from '../support/workers.js';
 
 const SECRET = 'it is a secret';
@@ -188,6 +188,16 @@ export class World {
       if (!more) return;
     }
     throw new Error('there is always more to look for');
+  }
+
+  /** Does something while Signalbox is away. Yields the deliveries that it didn't get. */
+  async away(doing: () => Promise<unknown>, options: { recorded: boolean }): Promise<Delivery[]> {
+    const lost: Delivery[] = [];
+    const loss = this.github.loseDeliveries((delivery) => lost.push(delivery) > 0, options);
+    await doing();
+    loss.stop();
+    await this.settle();
+    return lost;
   }
 
   /** Errors of deliveries that were given up. */
