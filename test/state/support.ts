@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -206,6 +207,8 @@ export interface Workplace {
 export interface TerraformRun {
   process: ChildProcess;
   ended: Promise<{ code: number | null; output: string }>;
+  /** Resolves when it has printed this. */
+  prints(text: string): Promise<void>;
 }
 
 /** A root module whose state is kept at `access`. */
@@ -241,7 +244,10 @@ export function workplace(
       const ended = new Promise<{ code: number | null; output: string }>((resolve) => {
         child.on('close', (code) => resolve({ code, output }));
       });
-      return { process: child, ended };
+      const prints = async (text: string) => {
+        while (!output.includes(text)) await once(child.stdout, 'data');
+      };
+      return { process: child, ended, prints };
     },
   };
 }

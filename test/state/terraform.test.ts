@@ -117,7 +117,7 @@ test.each(['refuses', 'is silent'])(
     await untilLocked(run.workspace_id);
     if (how === 'refuses') world.proxy.cut();
     else world.proxy.silence();
-    await sleep(1_000);
+    await apply.prints('terraform_data.first (local-exec)');
     // On SIGINT Terraform hands in what it has, and then the end.
     apply.process.kill('SIGINT');
     const { code } = await apply.ended;
