@@ -388,11 +388,12 @@ describe('an apply that Terraform could not end in order', () => {
 });
 
 describe('a fault of ours while Terraform runs', () => {
+  // Terraform prints the command before it runs it: the word stands whole only in what that prints.
   const WAITING = `
     resource "terraform_data" "a" {}
     resource "terraform_data" "b" {
       depends_on = [terraform_data.a]
-      provisioner "local-exec" { command = "echo $$ >PID; echo begun; exec sleep 60" }
+      provisioner "local-exec" { command = "echo $$ >PID; echo be''gun; exec sleep 60" }
     }`;
   let faults: ReturnType<typeof jest.spyOn>;
   const pidFile = () => join(directory, 'pid');
