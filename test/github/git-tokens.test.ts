@@ -112,9 +112,7 @@ test("a failure isn't kept", async () => {
 test('a worker without the key gets its token from web, through the record, where it is sealed', async () => {
   const mint = counting();
   serve(mint);
-  const started = Date.now();
   expect(await sourceWith().tokenFor(world.repo.id)).toBe('token-1');
-  expect(Date.now() - started).toBeLessThan(900);
   const { token } = await db.selectFrom('git_tokens').selectAll().executeTakeFirstOrThrow();
   expect(token?.toString('latin1')).not.toContain('token-1');
   expect(await sourceWith().tokenFor(world.repo.id)).toBe('token-1');

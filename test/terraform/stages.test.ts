@@ -255,7 +255,7 @@ describe('stopping', () => {
     const began = performance.now();
     interrupt.abort();
     const result = await applying;
-    expect(performance.now() - began).toBeLessThan(5_000);
+    expect(performance.now() - began).toBeLessThan(20_000);
     expect(result).toMatchObject({ outcome: 'interrupted', exitCode: 1, survivors: [] });
     expect(result.progress).toMatchObject({ planned: 1, applied: 0, failed: 1 });
     expect(stripColour(heard.text)).toContain('Interrupt received.');
