@@ -11,7 +11,7 @@ const plan = {
   timestamp: '2026-11-24T08:54:26Z',
   variables: { password: { value: 'hunter2' } },
   resource_changes: [
-    change('terraform_data.a', ['create'], { input: 'x', dir: '/work/1/files', made: '2026-11-24T08:54:26Z' }),
+    change('terraform_data.a', ['create'], { input: 'x', dir: '/srv/runs/1/files', made: '2026-11-24T08:54:26Z' }),
     change('terraform_data.b', ['delete', 'create'], { input: 'y' }),
     change('terraform_data.c', ['no-op'], { input: 'z' }),
   ],
@@ -29,7 +29,7 @@ const facts: PlanFacts = {
   moduleHashes: { '.': 'aaa', m: 'bbb' },
   lockFileHash: 'lock',
   variables: { password: 'f1' },
-  workingDirectory: '/work/1',
+  workingDirectory: '/srv/runs/1',
   key,
 };
 
@@ -66,7 +66,7 @@ describe('the digest of a reviewed plan', () => {
   test('does not depend on where and when the plan was made', () => {
     const elsewhere = JSON.parse(
       JSON.stringify(plan)
-        .replaceAll('/work/1', '/srv/runs/77')
+        .replaceAll('/srv/runs/1', '/srv/runs/77')
         .replaceAll('2026-11-24T08:54:26Z', '2027-01-01T00:00:00Z'),
     );
     elsewhere.format_version = '1.3';
@@ -77,7 +77,7 @@ describe('the digest of a reviewed plan', () => {
   test('does depend on a directory that only begins like the working directory', () => {
     const of = (dir: string) =>
       reviewedPlan(edited((copy) => Object.assign(copy.output_changes.o, { after: dir }))).digest;
-    expect(of('/work/12')).not.toBe(of('/work/\0working directory\x002'));
+    expect(of('/srv/runs/12')).not.toBe(of('/work/\0working directory\x002'));
   });
 
   test('does not depend on order that means nothing', () => {
@@ -167,7 +167,7 @@ describe('differences', () => {
   test('are told as a reviewer reads them, in a fixed order', () => {
     const fresh = edited((copy) => {
       copy.resource_changes = [
-        change('terraform_data.a', ['create'], { input: 'other', dir: '/work/1/files', made: '2026-11-24T08:54:26Z' }),
+        change('terraform_data.a', ['create'], { input: 'other', dir: '/srv/runs/1/files', made: '2026-11-24T08:54:26Z' }),
         change('terraform_data.b', ['no-op'], { input: 'y' }),
         change('terraform_data.new', ['delete'], {}),
       ];
