@@ -167,7 +167,11 @@ describe('differences', () => {
   test('are told as a reviewer reads them, in a fixed order', () => {
     const fresh = edited((copy) => {
       copy.resource_changes = [
-        change('terraform_data.a', ['create'], { input: 'other', dir: '/srv/runs/1/files', made: '2026-11-24T08:54:26Z' }),
+        change('terraform_data.a', ['create'], {
+          input: 'other',
+          dir: '/srv/runs/1/files',
+          made: '2026-11-24T08:54:26Z',
+        }),
         change('terraform_data.b', ['no-op'], { input: 'y' }),
         change('terraform_data.new', ['delete'], {}),
       ];
